@@ -1,0 +1,47 @@
+"""Everything that Murmeli raises on purpose.
+
+    MurmeliError                 catch this to catch them all
+    ├── UsageError               the caller asked for what cannot be: exit code 2, HTTP 400
+    ├── NotFoundError            no such placement, model, item or customer: HTTP 404
+    ├── ConflictError            two truths about one thing, such as a second strong identity: HTTP 409
+    ├── RefusedError             the gate says no: exit code 3, HTTP 409
+    ├── ArtefactError            a model that is damaged, foreign or from the future: never loaded
+    └── StoreError               the store cannot be opened, read or written
+        └── StoreFullError       no room left to write; reading goes on: HTTP 507
+
+A message says what was found, what was wanted and what to do. It may go to a
+caller over HTTP, so it never holds a value that a caller sent; the command
+line, whose caller is its reader, may add one.
+"""
+
+
+class MurmeliError(Exception):
+    """The root of the tree."""
+
+
+class UsageError(MurmeliError):
+    """The caller asked for something that cannot be."""
+
+
+class NotFoundError(MurmeliError):
+    """There is no such thing here."""
+
+
+class ConflictError(MurmeliError):
+    """Two truths about one thing."""
+
+
+class RefusedError(MurmeliError):
+    """The gate refused."""
+
+
+class ArtefactError(MurmeliError):
+    """A model artefact that must not be loaded."""
+
+
+class StoreError(MurmeliError):
+    """The store cannot do its work."""
+
+
+class StoreFullError(StoreError):
+    """There is no room left to write."""

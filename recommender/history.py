@@ -1,0 +1,134 @@
+"""What a profile says of one kind of items, as plain arrays to compute on; made at request time, kept nowhere."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from recommender.profile import Profile
+from recommender.types import DAY, MINUTE, NOT_A_USE, RETURN, BoolArray, IntArray
+
+WEEK_MINUTES = 7 * 24 * 60
+_MONDAY = 3 * 24 * 60  # 1970-01-01 was a Thursday
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Items:
+    """The items of one kind that can be ranked now; a *position* is an index into these arrays.
+
+    codes: shape (n,). The first `known` are those a model was trained on, ascending; the rest came since, ascending.
+    ids: the n ids.
+    token_starts: shape (n + 1,), tokens: the codes of each item's attributes ("name=value") and title words.
+    """
+
+    codes: IntArray
+    known: int
+    ids: Sequence[str]
+    token_starts: IntArray
+    tokens: IntArray
+
+    def positions(self, codes: IntArray) -> IntArray:
+        """Where each code stands, -1 where it does not."""
+        found = _find(self.codes[: self.known], codes)
+        if self.known < self.codes.size:
+            late = _find(self.codes[self.known :], codes)
+            found = np.where(late >= 0, late + self.known, found)
+        return found
+
+
+def _find(ascending: IntArray, codes: IntArray) -> IntArray:
+    if ascending.size == 0:
+        return np.full(codes.shape, -1, np.int64)
+    at = np.minimum(np.searchsorted(ascending, codes), ascending.size - 1)
+    return np.where(ascending[at] == codes, at, -1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class History:
+    """What the customer used, oldest first; what was returned is taken back.
+
+    item: shape (t,), positions in Items. time: (t,), milliseconds UTC.
+    week: (t,), minute of the local week, Monday midnight is 0. channel: (t,), codes.
+    older_item, older_count: shape (m,), uses before those, their order forgotten.
+    """
+
+    item: IntArray
+    time: IntArray
+    week: IntArray
+    channel: IntArray
+    older_item: IntArray
+    older_count: IntArray
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Where and when an answer is wanted. now: milliseconds UTC; zone: minutes east of UTC; channel: code."""
+
+    now: int
+    zone: int = 0
+    channel: int = 0
+
+    @property
+    def week(self) -> int:
+        """The minute of the local week."""
+        return int(week_minute(self.now, self.zone))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Query:
+    """One customer's question: what was done before, and where and when the answer is wanted."""
+
+    items: Items
+    history: History
+    context: Context
+    memo: dict[str, object] = field(default_factory=dict)
+    """What one source computed and another may need within this question."""
+
+
+def week_minute(time: IntArray | int, zone: IntArray | int) -> IntArray:
+    """The minute of the local week of instants (milliseconds UTC) in zones (minutes east)."""
+    return np.asarray((np.asarray(time) // MINUTE + zone + _MONDAY) % WEEK_MINUTES, np.int64)
+
+
+def history_of(profile: Profile, items: Items) -> History:
+    """A profile seen through one kind of items: events of other items, and those that are no use, left out."""
+    events = profile.events
+    position = items.positions(events["item"])
+    used = (position >= 0) & ~np.isin(events["type"], NOT_A_USE)
+    returned = (position >= 0) & (events["type"] == RETURN)
+    if returned.any():
+        used = _take_back(position, used, returned)
+    events = events[used]
+    older_item, older_count = _older(profile, items)
+    return History(
+        item=position[used],
+        time=events["time"],
+        week=week_minute(events["time"], events["zone"].astype(np.int64)),
+        channel=events["channel"].astype(np.int64),
+        older_item=older_item,
+        older_count=older_count,
+    )
+
+
+def _take_back(position: IntArray, used: BoolArray, returned: BoolArray) -> BoolArray:
+    """Each return takes back the latest use of its item that is not yet taken back, whenever it was sent."""
+    used = used.copy()
+    for item, count in zip(*np.unique(position[returned], return_counts=True), strict=True):
+        used[np.flatnonzero(used & (position == item))[-count:]] = False
+    return used
+
+
+def _older(profile: Profile, items: Items) -> tuple[IntArray, IntArray]:
+    counts = profile.counts
+    position = items.positions(counts["item"])
+    net = np.where(counts["type"] == RETURN, -counts["count"], counts["count"])
+    net[np.isin(counts["type"], NOT_A_USE[NOT_A_USE != RETURN]) | (position < 0)] = 0
+    item, where = np.unique(position[net != 0], return_inverse=True)
+    total = np.bincount(where, net[net != 0], item.size).astype(np.int64)
+    return item[total > 0], total[total > 0]
+
+
+def days_since(now: int, time: IntArray) -> npt.NDArray[np.float64]:
+    """Ages in days, float64, never negative: a clock that runs ahead makes nothing younger than new."""
+    return np.maximum(now - time, 0) / DAY

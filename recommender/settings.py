@@ -1,0 +1,90 @@
+"""What a site can set, in `murmeli.toml`; everything has a default, and an unknown name is an error."""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from recommender.errors import UsageError
+from recommender.types import Kind
+
+FILE = "murmeli.toml"
+
+
+def _known_zone(name: str) -> str:
+    if name not in available_timezones():
+        raise ValueError("not an IANA time zone; write it like Europe/Helsinki")
+    return name
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Placement(_Table):
+    """A named place that shows a ranking of one kind."""
+
+    kind: Kind
+    size: int = Field(default=10, ge=1, le=1000, description="how many items are shown unless the call says")
+    hide_used: bool = Field(default=False, description="leave out what the customer already used")
+
+
+class Training(_Table):
+    """How models are trained."""
+
+    seed: int = Field(default=7, description="the seed of everything drawn at random")
+    threads: int = Field(default=2, ge=1, description="threads of the fit; part of what makes a run repeatable")
+    factors: int = Field(default=64, ge=1, le=1024, description="the length of an item's vector")
+    iterations: int = Field(default=15, ge=1, description="passes of alternating least squares")
+
+
+class Serving(_Table):
+    """How answers are served."""
+
+    host: str = Field(default="127.0.0.1", description="the address to listen on; the default is this machine alone")
+    port: int = Field(default=8787, ge=0, le=65535, description="the port to listen on")
+    ledger_days: int = Field(default=90, ge=1, description="how long recommendations stay on the ledger")
+
+
+class Settings(_Table):
+    """A site's settings."""
+
+    zone: Annotated[str, AfterValidator(_known_zone)] = Field(
+        default="UTC", description="the site's time zone, for events that come without one"
+    )
+    strong: tuple[str, ...] = Field(
+        default=("crm", "id"), description="identity namespaces of which a customer has at most one"
+    )
+    placements: dict[str, Placement] = Field(
+        default={
+            "home.features": Placement(kind=Kind.FEATURE, size=6),
+            "home.content": Placement(kind=Kind.CONTENT, size=10),
+        },
+        description="the places that show a ranking",
+    )
+    training: Training = Training()
+    serving: Serving = Serving()
+
+    @property
+    def zone_info(self) -> ZoneInfo:
+        """The site's time zone."""
+        return ZoneInfo(self.zone)
+
+
+def load_settings(home: Path) -> Settings:
+    """The settings of a home; the defaults where it has no `murmeli.toml`.
+
+    Raises UsageError that names each setting that is wrong, and why.
+    """
+    path = home / FILE
+    try:
+        return Settings.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return Settings()
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not valid TOML: {error}. `murmeli init` writes a commented one.") from error
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise UsageError(f"{path}: {wrong}. docs/operations.md lists every setting.") from error

@@ -1,0 +1,68 @@
+"""The seam of the candidate sources: arrays in, scores out.
+
+A source is a frozen dataclass whose fields are named arrays; nothing else of
+it is published. It scores items for questions, many at a time; one question
+is a list of one, so that evaluation and serving take the same way.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import ClassVar, Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from recommender.history import Query
+from recommender.types import FloatArray, IntArray
+
+Arrays = dict[str, npt.NDArray[np.generic]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scores:
+    """What one source says for one question; higher is better, in units of the source's own.
+
+    values: shape (columns, m): one row per column of the source.
+    at: shape (m,), the positions that `values` speak of, ascending; None where m covers all items.
+    floor: shape (columns,), the score of every item that is not in `at`.
+    """
+
+    values: FloatArray
+    at: IntArray | None
+    floor: FloatArray
+
+    def dense(self, size: int) -> FloatArray:
+        """Shape (columns, size): the scores of all items."""
+        if self.at is None:
+            return self.values
+        full = np.repeat(self.floor[:, None], size, axis=1)
+        full[:, self.at] = self.values
+        return full
+
+
+class Source(Protocol):
+    """Scores items from what a customer did and from the context."""
+
+    name: ClassVar[str]
+    reason: ClassVar[str]
+    """The word that an answer gives where this source spoke loudest."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of the score's rows; the ranker learns one weight for each."""
+
+    def score(self, queries: Sequence[Query]) -> list[Scores]:
+        """One Scores per question. All questions are asked of the same `items`."""
+
+
+S = TypeVar("S", bound=Source)
+
+
+def to_arrays(source: Source) -> Arrays:
+    """The fields of a source by name, as arrays."""
+    return {f.name: np.asarray(getattr(source, f.name)) for f in fields(source)}  # type: ignore[arg-type]
+
+
+def from_arrays(kind: type[S], arrays: Arrays) -> S:
+    """The source that `to_arrays` took apart."""
+    return kind(**arrays)

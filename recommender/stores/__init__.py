@@ -1,0 +1,1 @@
+"""Where events, profiles, identities, items and the ledger are kept; opened by URL."""

@@ -1,0 +1,182 @@
+"""The store's contract: four small seams that share one transaction, and the values they exchange.
+
+    Events       append, profile, recent, scan
+    Identities   find, link, unlink
+    Items        put, get, delete, changes
+    Ledger       write, read, prune, state
+
+An event and what it changes (profile, new identity, new item) are one
+transaction: when `append` returns, it is durable and in the next `profile`.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from recommender.profile import Profile
+from recommender.types import EventArray, IntArray, Kind
+
+
+class Outcome(IntEnum):
+    """What became of one event."""
+
+    ACCEPTED = 0
+    DUPLICATE = 1
+    CONFLICT = 2  # this identity already has another event of that id
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EventBatch:
+    """Events past the door, column by column; n of them, of any number of identities.
+
+    identities: the distinct identities, `namespace:value`; who: shape (n,), an index into them.
+    records: dtype EVENT, shape (n,). digests: shape (n,), one code of all that a sender stated: the
+    same key with another digest is a conflict.
+    items: (id, kind) by code, for every item code in `records`; the kind counts where the item is new,
+    None means: the type's usual kind (`use` is of a feature, all else of content).
+    names: event types and channels by code. event_ids: n ids as sent; None was derived from the row.
+    extras: n JSON objects as text, or None: session, recommendation_id, value, properties.
+    """
+
+    identities: Sequence[str]
+    who: IntArray
+    records: EventArray
+    digests: IntArray
+    items: dict[int, tuple[str, Kind | None]]
+    names: dict[int, str]
+    event_ids: Sequence[str | None]
+    extras: Sequence[str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """One event as it was sent, for a person to read."""
+
+    identity: str
+    event_id: str
+    type: str
+    item: str | None
+    channel: str | None
+    time: int
+    zone: int
+    position: int
+    extra: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """An entry of the catalogue. attributes: text, numbers, booleans, or lists of text, by name."""
+
+    id: str
+    kind: Kind
+    title: str | None = None
+    attributes: dict[str, Any] | None = None
+    available: bool = True
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CustomerLog:
+    """Some customers' profiles, laid end to end for training.
+
+    starts: shape (customers + 1,); events of customer c are events[starts[c]:starts[c + 1]], in a
+    profile's order. counts: dtype COUNT, with count_starts as starts.
+    customers: shape (customers,), the customer numbers, ascending over the whole scan.
+    """
+
+    customers: IntArray
+    starts: IntArray
+    events: EventArray
+    count_starts: IntArray
+    counts: npt.NDArray[np.void]
+
+
+class Events(Protocol):
+    """The log of events and the profiles that it adds up to."""
+
+    def append(self, batch: EventBatch) -> npt.NDArray[np.uint8]:
+        """Write the events; shape (n,), an Outcome each. A repeat within the batch counts as a repeat."""
+
+    def profile(self, identity: str) -> Profile:
+        """The profile of the customer behind an identity; EMPTY for one never seen."""
+
+    def recent(self, identity: str, limit: int) -> list[StoredEvent]:
+        """The newest events of the customer, newest first."""
+
+    def scan(self, batch: int = 20_000) -> Iterator[CustomerLog]:
+        """All customers' profiles, about `batch` customers at a time, by ascending customer number."""
+
+    def count(self) -> int:
+        """How many events are stored."""
+
+
+class Identities(Protocol):
+    """Who is who. A customer is a set of identities; each identity belongs to exactly one."""
+
+    def find(self, identity: str) -> list[str]:
+        """All identities of the customer behind this one, ascending; itself alone where it was never seen."""
+
+    def link(self, a: str, b: str) -> list[str]:
+        """Make both one customer and return their identities; either may be new.
+
+        Where the union would hold two identities of one strong namespace, a weak one of the two named
+        moves, alone, to the other's customer; two strong ones, or two weak ones of different persons,
+        raise ConflictError.
+        """
+
+    def unlink(self, identity: str) -> list[str]:
+        """Give an identity back to itself, with its own events; returns itself alone."""
+
+
+class Items(Protocol):
+    """The catalogue. It also holds every item that an event named first."""
+
+    def put(self, items: Sequence[Item]) -> int:
+        """Insert or replace; returns how many. ConflictError where an item's kind would change."""
+
+    def get(self, item: str) -> Item | None:
+        """One item, or None."""
+
+    def delete(self, item: str) -> bool:
+        """Take an item out of every ranking; False where it was not there. Its events stay."""
+
+    def changes(self, since: int) -> tuple[int, list[Item], list[str]]:
+        """What changed after a cursor (0: everything): the new cursor, items put, ids deleted."""
+
+
+class Ledger(Protocol):
+    """Every answer that was given."""
+
+    def write(self, recommendations: Sequence[dict[str, Any]]) -> None:
+        """Append answers, in one transaction; each has `recommendation_id` and `at` (milliseconds UTC)."""
+
+    def read(self, recommendation_id: str) -> dict[str, Any] | None:
+        """One answer as written, or None."""
+
+    def prune(self, before: int) -> int:
+        """Forget answers given before an instant; returns how many."""
+
+    def state(self) -> dict[str, int]:
+        """`answers`, `bytes`, and `oldest` and `newest` in milliseconds UTC (0 where empty)."""
+
+
+class Store(Protocol):
+    """One site's store. Safe for one writing thread and any number of reading ones."""
+
+    @property
+    def events(self) -> Events: ...
+    @property
+    def identities(self) -> Identities: ...
+    @property
+    def items(self) -> Items: ...
+    @property
+    def ledger(self) -> Ledger: ...
+
+    def check(self) -> dict[str, Any]:
+        """What `murmeli doctor` shows: engine, version, durability, sizes, and `ok` with `problems`."""
+
+    def close(self) -> None:
+        """Close every connection. Closing twice is harmless."""

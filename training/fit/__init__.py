@@ -1,0 +1,1 @@
+"""One file per source: how its arrays are computed from a log."""
