@@ -1,0 +1,151 @@
+"""The items that can be ranked now, by kind: those a model knows first, then those that came since."""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import overload
+
+import numpy as np
+
+from recommender.history import Items
+from recommender.stores.base import Item
+from recommender.stores.base import Items as ItemStore
+from recommender.types import BoolArray, IntArray, Kind, code64
+
+_WORD = re.compile(r"\w+")
+_NONE = np.zeros(0, np.int64)
+
+
+def tokens_of(item: Item) -> IntArray:
+    """The codes of an item's attributes and of the words of its title (its id where it has none), ascending.
+
+    A number counts by its power of two, so that 95 and 99 are alike and 10 is not.
+    """
+    words = _WORD.findall((item.title or item.id).casefold())
+    texts = [f"word={word}" for word in words]
+    for name, value in (item.attributes or {}).items():
+        texts += [f"{name}={_class(one)}" for one in (value if isinstance(value, list) else [value])]
+    return np.unique(np.fromiter(map(code64, texts), np.int64))
+
+
+def _class(value: object) -> object:
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return f"2^{math.floor(math.log2(abs(value)))}" if value else 0
+    return value
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shelf:
+    """One kind's items and which of them may be shown. available: shape (n,)."""
+
+    items: Items
+    available: BoolArray
+
+
+class Chain(Sequence[str]):
+    """Two lists of ids read as one, without copying the long one."""
+
+    def __init__(self, first: Sequence[str], then: Sequence[str]) -> None:
+        self._first, self._then = first, then
+
+    def __len__(self) -> int:
+        return len(self._first) + len(self._then)
+
+    @overload
+    def __getitem__(self, at: int) -> str: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[str]: ...
+    def __getitem__(self, at: int | slice) -> str | list[str]:
+        if isinstance(at, slice):
+            return [self[i] for i in range(*at.indices(len(self)))]
+        size = len(self._first)
+        at = at + len(self) if at < 0 else at
+        return self._first[at] if at < size else self._then[at - size]
+
+
+class Catalogue:
+    """Follows the store's items; what changed since the last look is read, nothing else.
+
+    models: the codes (ascending) and ids that the model in use was trained on, by kind.
+    """
+
+    def __init__(self, store: ItemStore, models: Mapping[Kind, tuple[IntArray, Sequence[str]]]) -> None:
+        self._store = store
+        self._kinds = {kind: _KindOf(*models.get(kind, (_NONE, ()))) for kind in Kind}
+        self._entries: dict[int, Item] = {}
+        self._cursor = 0
+        self._shelves = {kind: part.shelf() for kind, part in self._kinds.items()}
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Catch up with the store; a few microseconds where nothing changed."""
+        self._cursor, put, deleted = self._store.changes(self._cursor)
+        touched = set()
+        for id_ in deleted:
+            gone = self._entries.pop(code64(id_), None)
+            for kind in Kind if gone is None else (gone.kind,):
+                self._kinds[kind].delete(code64(id_))
+                touched.add(kind)
+        for item in put:
+            self._entries[code64(item.id)] = item
+            self._kinds[item.kind].put(item)
+            touched.add(item.kind)
+        for kind in touched:
+            self._shelves[kind] = self._kinds[kind].shelf()
+
+    def shelf(self, kind: Kind) -> Shelf:
+        """What can be ranked of a kind."""
+        return self._shelves[kind]
+
+    def entry(self, id_: str) -> Item | None:
+        """The catalogue's entry of an item, None where it has none."""
+        return self._entries.get(code64(id_))
+
+
+class _KindOf:
+    """One kind: the trained items, laid out once, and the late ones, laid out anew at each change."""
+
+    def __init__(self, codes: IntArray, ids: Sequence[str]) -> None:
+        self._trained = Items(codes, codes.size, ids, np.zeros(codes.size + 1, np.int64), _NONE)
+        self._tokens: dict[int, IntArray] = {}
+        self._stale = False
+        self._late: dict[int, str] = {}
+        self._hidden: set[int] = set()
+
+    def put(self, item: Item) -> None:
+        code = code64(item.id)
+        self._tokens[code] = tokens_of(item)
+        if self._trained.positions(np.array([code]))[0] < 0:
+            self._late[code] = item.id
+        else:
+            self._stale = True
+        (self._hidden.discard if item.available else self._hidden.add)(code)
+
+    def delete(self, code: int) -> None:
+        self._tokens.pop(code, None)
+        self._late.pop(code, None)
+        self._hidden.add(code)
+
+    def shelf(self) -> Shelf:
+        if self._stale:
+            trained = [self._tokens.get(code, _NONE) for code in self._trained.codes.tolist()]
+            self._trained = replace(self._trained, token_starts=_starts(trained), tokens=np.concatenate(trained))
+            self._stale = False
+        late = sorted(self._late)
+        tokens = [self._tokens[code] for code in late]
+        items = Items(
+            codes=np.concatenate([self._trained.codes, np.array(late, np.int64)]),
+            known=self._trained.known,
+            ids=Chain(self._trained.ids, [self._late[code] for code in late]),
+            token_starts=np.concatenate([self._trained.token_starts[:-1], self._trained.tokens.size + _starts(tokens)]),
+            tokens=np.concatenate([self._trained.tokens, *tokens]),
+        )
+        available = np.ones(items.codes.size, np.bool_)
+        out = items.positions(np.fromiter(self._hidden, np.int64))
+        available[out[out >= 0]] = False
+        return Shelf(items, available)
+
+
+def _starts(parts: Sequence[IntArray]) -> IntArray:
+    return np.cumsum([0, *(part.size for part in parts)], dtype=np.int64)

@@ -1,0 +1,301 @@
+"""The online paths: a question in, a ranking out, with what a person needs to understand it.
+
+One profile is read per question, and everything else is computed from it,
+the model in use and the catalogue as it stands at that moment.
+"""
+
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from recommender.catalogue import Catalogue, Shelf
+from recommender.errors import NotFoundError
+from recommender.history import Context, History, Query, history_of
+from recommender.model import KindModel, Model
+from recommender.profile import Profile
+from recommender.settings import Settings
+from recommender.sources.base import Scores
+from recommender.stores.base import Store
+from recommender.types import BoolArray, FloatArray, IntArray, Kind, code64
+
+
+@dataclass(frozen=True, slots=True)
+class SlotRequest:
+    """One placement to fill. k: the placement's size where None. candidates: rank these only."""
+
+    placement: str
+    k: int | None = None
+    exclude: tuple[str, ...] = ()
+    candidates: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A page: the slots are filled in order, and no item is shown twice."""
+
+    customer: str
+    slots: tuple[SlotRequest, ...]
+    context: Context
+
+
+@dataclass(frozen=True, slots=True)
+class RankedItem:
+    """score: the probability that this is what the customer takes next, in [0, 1]; higher is better."""
+
+    item: str
+    score: float
+    reason: str
+    propensity: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A filled placement, best first."""
+
+    placement: str
+    items: tuple[RankedItem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """One answer. degraded: what could not be used for it."""
+
+    recommendation_id: str
+    model: str
+    degraded: tuple[str, ...]
+    slots: tuple[Slot, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why an item stands where it stands for a customer, or why it does not stand there.
+
+    parts: by source, how much it lifted the item's log-score above the average item's; they add up to the
+    difference in log-score. rank: 1 for the first, None where the item is not shown; `hidden` then says why.
+    """
+
+    item: str
+    placement: str
+    rank: int | None
+    score: float
+    reason: str
+    parts: dict[str, float]
+    hidden: str | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Ranking:
+    """One kind's items, scored for one question. score: shape (n,)."""
+
+    shelf: Shelf
+    model: KindModel
+    query: Query
+    scores: list[Scores]
+    score: FloatArray
+
+    def reasons(self, positions: IntArray) -> list[str]:
+        parts = self.parts(positions)
+        names = list(parts)
+        loudest = np.argmax(np.stack([parts[name] for name in names]), axis=0)
+        words = {source.name: source.reason for source in self.model.sources}
+        return [words[names[at]] for at in loudest]
+
+    def parts(self, positions: IntArray) -> dict[str, FloatArray]:
+        """By source, shape (k,): what it adds to each position's log-score, above the average item's."""
+        lift = self.model.ranker.contributions(self.query, self.scores, positions)
+        parts: dict[str, FloatArray] = {}
+        row = 0
+        for source in self.model.sources:
+            parts[source.name] = lift[row : row + len(source.columns)].sum(axis=0)
+            row += len(source.columns)
+        return parts
+
+
+class Recommender:
+    """Answers with one model and one store; another model can be put in between two questions."""
+
+    def __init__(self, store: Store, model: Model, settings: Settings) -> None:
+        self._store, self._settings = store, settings
+        self.use(model)
+
+    @property
+    def model(self) -> Model:
+        """The model in use."""
+        return self._model
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The items as of the last question."""
+        return self._catalogue
+
+    def use(self, model: Model) -> None:
+        """Answer with this model from the next question on."""
+        known = {kind: (part.codes, part.ids) for kind, part in model.kinds.items()}
+        self._model, self._catalogue = model, Catalogue(self._store.items, known)
+
+    def refresh(self) -> None:
+        """Catch up with the catalogue."""
+        self._catalogue.refresh()
+
+    def recommend(self, request: Request) -> Recommendation:
+        """Fill a page. Raises NotFoundError where a placement is not one of the settings'."""
+        kinds = [self._placement(slot.placement).kind for slot in request.slots]
+        self.refresh()
+        profile = self._store.events.profile(request.customer)
+        rankings = {kind: self._rank(kind, profile, request.context) for kind in set(kinds)}
+        free = {kind: ranking.shelf.available.copy() for kind, ranking in rankings.items()}
+        slots = [self._fill(slot, rankings[kind], free[kind]) for slot, kind in zip(request.slots, kinds, strict=True)]
+        degraded = () if self._model.trained else ("model",)
+        return Recommendation(new_recommendation_id(), self._model.label, degraded, tuple(slots))
+
+    def rank(self, customer: str, candidates: Sequence[str], kind: Kind, context: Context) -> list[RankedItem]:
+        """The caller's own candidates, best first; those that nobody ever heard of come last, in the given order."""
+        self.refresh()
+        ranking = self._rank(kind, self._store.events.profile(customer), context)
+        positions = ranking.shelf.items.positions(np.array([code64(c) for c in candidates], np.int64))
+        known = np.unique(positions[positions >= 0])
+        order = known[np.argsort(-ranking.score[known], kind="stable")]
+        unheard = [c for c, at in zip(candidates, positions, strict=True) if at < 0]
+        return [*_ranked(ranking, order), *(RankedItem(c, 0.0, "unknown") for c in dict.fromkeys(unheard))]
+
+    def similar(self, item: str, k: int) -> list[RankedItem]:
+        """What goes with an item: the ranking for somebody who used it and nothing else, without habit."""
+        self.refresh()
+        code = np.array([code64(item)], np.int64)
+        for kind in Kind:
+            shelf, model = self._catalogue.shelf(kind), self._model.kinds[kind]
+            at = shelf.items.positions(code)
+            if at[0] >= 0:
+                return _similar(shelf, model, at, k)
+        raise NotFoundError("No item of this id is known. PUT /v1/items adds it, and so does an event of it.")
+
+    def explain(self, customer: str, item: str, placement: str, context: Context) -> Explanation:
+        """Why this item, or why not."""
+        place = self._placement(placement)
+        self.refresh()
+        ranking = self._rank(place.kind, self._store.events.profile(customer), context)
+        at = ranking.shelf.items.positions(np.array([code64(item)], np.int64))
+        if at[0] < 0:
+            other = self._catalogue.entry(item)
+            hidden = f"it is of kind {other.kind}, the placement of kind {place.kind}" if other else "it is not known"
+            return Explanation(item, placement, None, 0.0, "unknown", {}, hidden)
+        shown = self._shown(ranking, placement)
+        hidden = None if shown[at[0]] else "it was used" if ranking.shelf.available[at[0]] else "it is not available"
+        rank = None if hidden else int((ranking.score[shown] > ranking.score[at[0]]).sum()) + 1
+        parts = {name: round(float(part[0]), 4) for name, part in ranking.parts(at).items()}
+        return Explanation(
+            item, placement, rank, float(ranking.score[at[0]]), ranking.reasons(at)[0], parts, hidden
+        )
+
+    def remembered(self, customer: str, limit: int = 20) -> dict[str, Any]:
+        """What is kept of a customer, for a person to read: identities, habits, the newest events."""
+        self.refresh()
+        profile = self._store.events.profile(customer)
+        return {
+            "identities": self._store.identities.find(customer),
+            "events": len(profile),
+            "habits": {kind.value: self._habits(kind, profile, limit) for kind in Kind},
+            "recent": [event_json(event) for event in self._store.events.recent(customer, limit)],
+        }
+
+    def _habits(self, kind: Kind, profile: Profile, limit: int) -> list[dict[str, Any]]:
+        items = self._catalogue.shelf(kind).items
+        history = history_of(profile, items)
+        uses = np.bincount(history.item, minlength=len(items.ids))
+        np.add.at(uses, history.older_item, history.older_count)
+        habits = []
+        for at in np.argsort(-uses, kind="stable")[:limit]:
+            if uses[at] == 0:
+                break
+            mine = history.item == at
+            habit: dict[str, Any] = {"item": items.ids[at], "uses": int(uses[at])}
+            if mine.any():
+                hours = np.bincount(history.week[mine] // 60 % 24, minlength=24)
+                habit |= {"last": instant(int(history.time[mine][-1])), "usual_hour": int(hours.argmax())}
+            habits.append(habit)
+        return habits
+
+    def _placement(self, name: str) -> Any:
+        try:
+            return self._settings.placements[name]
+        except KeyError:
+            known = ", ".join(sorted(self._settings.placements))
+            raise NotFoundError(f"There is no such placement. The settings have: {known}.") from None
+
+    def _rank(self, kind: Kind, profile: Profile, context: Context) -> _Ranking:
+        shelf, model = self._catalogue.shelf(kind), self._model.kinds[kind]
+        query = Query(shelf.items, history_of(profile, shelf.items), context)
+        scores = [source.score([query])[0] for source in model.sources]
+        blended = model.ranker.blend(query, scores)
+        return _Ranking(shelf, model, query, scores, model.ranker.probabilities(blended))
+
+    def _shown(self, ranking: _Ranking, placement: str) -> BoolArray:
+        shown = ranking.shelf.available.copy()
+        if self._placement(placement).hide_used:
+            shown[ranking.query.history.item] = False
+            shown[ranking.query.history.older_item] = False
+        return shown
+
+    def _fill(self, slot: SlotRequest, ranking: _Ranking, free: BoolArray) -> Slot:
+        """Fill one slot from what is still free, and take what it shows."""
+        open_ = self._shown(ranking, slot.placement) & free
+        items = ranking.shelf.items
+        if slot.candidates is not None:
+            open_ &= _mask(items.positions(np.array([code64(c) for c in slot.candidates], np.int64)), open_.size)
+        if slot.exclude:
+            open_ &= ~_mask(items.positions(np.array([code64(c) for c in slot.exclude], np.int64)), open_.size)
+        k = self._placement(slot.placement).size if slot.k is None else slot.k
+        best = top(np.where(open_, ranking.score, -1), min(k, int(open_.sum())))
+        free[best] = False
+        return Slot(slot.placement, tuple(_ranked(ranking, best)))
+
+
+def _ranked(ranking: _Ranking, positions: IntArray) -> list[RankedItem]:
+    if positions.size == 0:
+        return []
+    reasons = ranking.reasons(positions)
+    ids, score = ranking.shelf.items.ids, ranking.score
+    return [RankedItem(ids[at], float(score[at]), why) for at, why in zip(positions.tolist(), reasons, strict=True)]
+
+
+def _similar(shelf: Shelf, model: KindModel, at: IntArray, k: int) -> list[RankedItem]:
+    none = np.zeros(0, np.int64)
+    once = np.zeros(1, np.int64)
+    history = History(at, once, once, once, none, none)
+    query = Query(shelf.items, history, Context(now=0))
+    total = np.zeros(shelf.items.codes.size, np.float32)
+    for source in model.sources:
+        if source.name in ("neighbours", "factors", "attributes"):
+            total += source.score([query])[0].dense(total.size).sum(axis=0)
+    total[at] = 0
+    total[~shelf.available] = 0
+    best = top(total, min(k, int((total > 0).sum())))
+    return [RankedItem(shelf.items.ids[i], float(total[i]), "similar") for i in best.tolist()]
+
+
+def _mask(positions: IntArray, size: int) -> BoolArray:
+    mask = np.zeros(size, np.bool_)
+    mask[positions[positions >= 0]] = True
+    return mask
+
+
+def top(score: FloatArray, k: int) -> IntArray:
+    """The positions of the k highest scores, best first; equal scores by position."""
+    if k <= 0:
+        return np.zeros(0, np.int64)
+    if k < score.size:
+        edge = np.partition(score, score.size - k)[score.size - k]
+        above = np.flatnonzero(score > edge)
+        best = np.concatenate([above, np.flatnonzero(score == edge)[: k - above.size]])
+    else:
+        best = np.arange(score.size)
+    return best[np.lexsort((best, -score[best]))]
+
+
+def new_recommendation_id() -> str:
+    """32 hexadecimal digits; ids of later milliseconds sort later, so that a ledger appends."""
+    return f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(10)}"
