@@ -17,7 +17,8 @@ from recommender.errors import NotFoundError
 from recommender.history import Context, History, Query, history_of
 from recommender.model import KindModel, Model
 from recommender.profile import Profile
-from recommender.settings import Settings
+from recommender.remembered import remembered
+from recommender.settings import Placement, Settings
 from recommender.sources.base import Scores
 from recommender.stores.base import Store
 from recommender.types import BoolArray, FloatArray, IntArray, Kind, code64
@@ -173,6 +174,11 @@ class Recommender:
                 return _similar(shelf, model, at, k)
         raise NotFoundError("No item of this id is known. PUT /v1/items adds it, and so does an event of it.")
 
+    def remembered(self, customer: str, limit: int = 20) -> dict[str, Any]:
+        """What is kept of a customer, for a person to read: identities, habits, the newest events."""
+        self.refresh()
+        return remembered(self._store, self._catalogue, customer, limit)
+
     def explain(self, customer: str, item: str, placement: str, context: Context) -> Explanation:
         """Why this item, or why not."""
         place = self._placement(placement)
@@ -187,39 +193,9 @@ class Recommender:
         hidden = None if shown[at[0]] else "it was used" if ranking.shelf.available[at[0]] else "it is not available"
         rank = None if hidden else int((ranking.score[shown] > ranking.score[at[0]]).sum()) + 1
         parts = {name: round(float(part[0]), 4) for name, part in ranking.parts(at).items()}
-        return Explanation(
-            item, placement, rank, float(ranking.score[at[0]]), ranking.reasons(at)[0], parts, hidden
-        )
+        return Explanation(item, placement, rank, float(ranking.score[at[0]]), ranking.reasons(at)[0], parts, hidden)
 
-    def remembered(self, customer: str, limit: int = 20) -> dict[str, Any]:
-        """What is kept of a customer, for a person to read: identities, habits, the newest events."""
-        self.refresh()
-        profile = self._store.events.profile(customer)
-        return {
-            "identities": self._store.identities.find(customer),
-            "events": len(profile),
-            "habits": {kind.value: self._habits(kind, profile, limit) for kind in Kind},
-            "recent": [event_json(event) for event in self._store.events.recent(customer, limit)],
-        }
-
-    def _habits(self, kind: Kind, profile: Profile, limit: int) -> list[dict[str, Any]]:
-        items = self._catalogue.shelf(kind).items
-        history = history_of(profile, items)
-        uses = np.bincount(history.item, minlength=len(items.ids))
-        np.add.at(uses, history.older_item, history.older_count)
-        habits = []
-        for at in np.argsort(-uses, kind="stable")[:limit]:
-            if uses[at] == 0:
-                break
-            mine = history.item == at
-            habit: dict[str, Any] = {"item": items.ids[at], "uses": int(uses[at])}
-            if mine.any():
-                hours = np.bincount(history.week[mine] // 60 % 24, minlength=24)
-                habit |= {"last": instant(int(history.time[mine][-1])), "usual_hour": int(hours.argmax())}
-            habits.append(habit)
-        return habits
-
-    def _placement(self, name: str) -> Any:
+    def _placement(self, name: str) -> Placement:
         try:
             return self._settings.placements[name]
         except KeyError:

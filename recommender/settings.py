@@ -88,3 +88,34 @@ def load_settings(home: Path) -> Settings:
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise UsageError(f"{path}: {wrong}. docs/operations.md lists every setting.") from error
+
+
+def commented() -> str:
+    """A murmeli.toml that says what every setting does; defaults are commented out."""
+    lines = ["# Murmeli: settings of one site. Every line that is commented out shows the default.", ""]
+    for name, setting in Settings.model_fields.items():
+        if isinstance(setting.default, BaseModel) or name == "placements":
+            continue
+        lines += [f"# {setting.description}", f"#{name} = {_toml(setting.default)}", ""]
+    lines += ["# The places that show a ranking: kind is content or feature."]
+    for name, placement in Settings().placements.items():
+        lines += [f'#[placements."{name}"]', *_commented(placement), ""]
+    for name in ("training", "serving"):
+        lines += [f"#[{name}]", *_commented(getattr(Settings(), name)), ""]
+    return "\n".join(lines)
+
+
+def _commented(table: BaseModel) -> list[str]:
+    fields = type(table).model_fields
+    return [
+        f"#{name} = {_toml(getattr(table, name))}" + (f"  # {field.description}" if field.description else "")
+        for name, field in fields.items()
+    ]
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_toml, value))}]"
+    return str(value) if isinstance(value, int) else f'"{value}"'

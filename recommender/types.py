@@ -6,6 +6,7 @@ stores that never met agree on it, whatever order their events arrived in.
 """
 
 from collections.abc import Iterable
+from datetime import datetime, timedelta, timezone
 from enum import StrEnum
 from hashlib import blake2b
 
@@ -80,6 +81,12 @@ def _finalise(value: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
     value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return value ^ (value >> np.uint64(31))
+
+
+def instant(time: int, zone: int = 0) -> str:
+    """Milliseconds UTC as ISO 8601 in a zone that lies this many minutes east."""
+    at = datetime.fromtimestamp(time // 1000, tz=timezone(timedelta(minutes=zone)))
+    return at.replace(microsecond=time % 1000 * 1000).isoformat(timespec="milliseconds" if time % 1000 else "seconds")
 
 
 USE, VIEW, CLICK, PURCHASE = map(code32, ("use", "view", "click", "purchase"))
