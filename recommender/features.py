@@ -1,0 +1,65 @@
+"""What several sources and the ranker read off one history, computed once in a question."""
+
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+
+from recommender.history import Query
+from recommender.types import IntArray
+
+ORDERS = 4
+"""The longest run of last steps that is looked up in a customer's own past."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Used:
+    """The items that the customer ever used, each with a place of its own.
+
+    at: shape (m,), positions in Items, ascending. place: (t,), where in `at` each use stands; older_place likewise.
+    """
+
+    at: IntArray
+    place: IntArray
+    older_place: IntArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Steps:
+    """When the customer's last steps were met before.
+
+    matches[o]: the uses, ascending, that followed the same o + 1 items, in order, as the last o + 1;
+    as many arrays as there are orders with a match, at most ORDERS.
+    """
+
+    matches: tuple[IntArray, ...]
+
+
+def used(query: Query) -> Used:
+    """The items that the customer of a question ever used."""
+    if "used" not in query.memo:
+        history = query.history
+        met = np.zeros(query.items.codes.size, np.bool_)
+        met[history.item] = True
+        met[history.older_item] = True
+        at = np.flatnonzero(met)
+        place = np.empty(met.size, np.int64)
+        place[at] = np.arange(at.size)
+        query.memo["used"] = Used(at, place[history.item], place[history.older_item])
+    return cast(Used, query.memo["used"])
+
+
+def steps(query: Query) -> Steps:
+    """When the last steps of the customer of a question were met before."""
+    if "steps" not in query.memo:
+        item = query.history.item
+        matches = []
+        after = np.arange(1, item.size)
+        for back in range(1, ORDERS + 1):
+            after = after[after >= back]
+            after = after[item[after - back] == item[-back]] if after.size else after
+            if after.size == 0:
+                break
+            matches.append(after)
+        query.memo["steps"] = Steps(tuple(matches))
+    return cast(Steps, query.memo["steps"])

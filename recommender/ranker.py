@@ -1,0 +1,122 @@
+"""The learned blend: one weight for each column of the sources, by situation, adds up to one score for each item.
+
+Columns are log-probabilities or the like, so that the weighted sum is a
+product of experts and its softmax a probability: context mixing, as in the
+PAQ family of compressors (Mattern, "Mixing strategies in data compression",
+2012). A situation selects rows of weights that add up: the first row always
+counts, the others say how much to deviate from it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from recommender.features import ORDERS, steps
+from recommender.history import Query
+from recommender.sources.base import Arrays, Scores
+from recommender.types import FloatArray, IntArray
+
+SEEN = (1, 2, 4, 8)
+"""How often the last steps were seen before: fewer than 2, than 4, than 8, or more often."""
+
+LENGTHS = (1, 4, 16, 64, 256, 1024)
+"""Uses so far, at which the weights may change."""
+
+ROWS = 1 + (ORDERS + 1) * len(SEEN) + len(LENGTHS) + 1 + 2
+
+
+def situation(query: Query) -> IntArray:
+    """The rows of weights that count for a question.
+
+    First the row that always counts, then one each for: how long a run of last steps was met before,
+    and how often; how many uses there are; whether the last use repeated the one before it.
+    """
+    matches = steps(query).matches
+    order = len(matches)
+    seen = int(np.searchsorted(SEEN, matches[-1].size, "right")) - 1 if matches else 0
+    item = query.history.item
+    length = 1 + (ORDERS + 1) * len(SEEN)
+    repeat = length + len(LENGTHS) + 1
+    return np.array(
+        [
+            0,
+            1 + order * len(SEEN) + seen,
+            length + int(np.searchsorted(LENGTHS, item.size, "right")),
+            repeat + int(item.size > 1 and item[-1] == item[-2]),
+        ]
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ranker:
+    """Weights for the sources' columns.
+
+    columns: `<source>.<column>`, in the order in which the sources' scores are given.
+    weights: shape (ROWS, columns), rows as `situation` counts them; or (1, columns), the same in all situations.
+    """
+
+    columns: tuple[str, ...]
+    weights: FloatArray
+
+    def weigh(self, query: Query) -> FloatArray:
+        """Shape (columns,): the weights that count for this question."""
+        rows = situation(query) if self.weights.shape[0] > 1 else [0]
+        weight: FloatArray = self.weights[rows].sum(axis=0)
+        return weight
+
+    def blend(self, query: Query, scores: Sequence[Scores]) -> FloatArray:
+        """Shape (n,): the score of every item of the question, higher is better. One Scores per source."""
+        weight = self.weigh(query)
+        total = np.zeros(query.items.codes.size, np.float32)
+        column = 0
+        for part in scores:
+            w = weight[column : column + part.floor.size]
+            column += part.floor.size
+            if part.at is None:
+                total += w @ part.values
+            else:
+                total[part.at] += w @ (part.values - part.floor[:, None])
+        return total
+
+    def contributions(self, query: Query, scores: Sequence[Scores], positions: IntArray) -> FloatArray:
+        """Shape (columns, k): what each column adds to the scores of these positions, above the average item's."""
+        size = query.items.codes.size
+        lifts = [_lift(part, positions, size) for part in scores]
+        lift: FloatArray = self.weigh(query)[:, None] * np.concatenate(lifts)
+        return lift
+
+    @staticmethod
+    def probabilities(blended: FloatArray) -> FloatArray:
+        """The softmax of blended scores: shape (n,), adds up to 1."""
+        if blended.size == 0:
+            return blended
+        odds = np.exp(blended - blended.max())
+        probability: FloatArray = odds / odds.sum()
+        return probability
+
+
+def _lift(part: Scores, positions: IntArray, size: int) -> FloatArray:
+    """Shape (columns, k): a source's values at some positions less their mean over all `size` items."""
+    if part.at is None:
+        dense: FloatArray = part.values[:, positions] - part.values.mean(axis=1, keepdims=True)
+        return dense
+    above = part.values - part.floor[:, None]
+    chosen = np.zeros((part.floor.size, positions.size), np.float32)
+    if part.at.size:
+        where = np.minimum(np.searchsorted(part.at, positions), part.at.size - 1)
+        chosen = np.where(part.at[where] == positions, above[:, where], chosen)
+    lift: FloatArray = chosen - above.sum(axis=1, keepdims=True) / size
+    return lift
+
+
+def to_arrays(ranker: Ranker) -> Arrays:
+    """The ranker by name of field; text as UTF-8 bytes, one name a line."""
+    names = np.frombuffer("\n".join(ranker.columns).encode(), np.uint8)
+    return {"columns": names, "weights": ranker.weights}
+
+
+def from_arrays(arrays: Arrays) -> Ranker:
+    """The ranker that `to_arrays` took apart."""
+    names = arrays["columns"].tobytes().decode()
+    return Ranker(tuple(names.split("\n")) if names else (), np.asarray(arrays["weights"], np.float32))
