@@ -50,10 +50,10 @@ class ArrayEntry(_Entry):
 
 
 class KindEntry(_Entry):
-    """How a kind's arrays go together. sources: in the order of the ranker's rows; texts: fields that hold names."""
+    """Which sources rank a kind, and the names of the ranker's columns, in the sources' order."""
 
     sources: tuple[str, ...]
-    texts: dict[str, tuple[str, ...]] = {}
+    columns: tuple[str, ...]
 
 
 class LogRange(_Entry):

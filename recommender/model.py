@@ -1,0 +1,166 @@
+"""A trained model in memory: for each kind its items, its sources and its ranker; no customer is in it.
+
+On disk it is named arrays and a manifest that lists each kind's sources (bundle.py).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import overload
+
+import numpy as np
+
+from recommender.bundle import Array, KindEntry, Manifest
+from recommender.errors import ArtefactError
+from recommender.ranker import ROWS, Ranker
+from recommender.sources import SOURCES
+from recommender.sources.base import Arrays, Source, from_arrays, to_arrays
+from recommender.sources.habit import Habit
+from recommender.sources.popularity import Popularity
+from recommender.types import FloatArray, IntArray, Kind
+
+_BY_HAND = {"habit.uses-32": 1.0, "habit.uses-512": 1.0, "habit.time-of-day": 0.5}
+"""Weights of the untrained model: mostly what is used often, somewhat more what is used lately and at this hour."""
+
+
+class PackedTexts(Sequence[str]):
+    """Texts laid end to end in UTF-8, each made a string only when it is asked for.
+
+    starts: shape (n + 1,); text i is data[starts[i]:starts[i + 1]].
+    """
+
+    __slots__ = ("data", "starts")
+
+    def __init__(self, data: Array, starts: Array) -> None:
+        self.data, self.starts = np.asarray(data, np.uint8), np.asarray(starts, np.int64)
+
+    @classmethod
+    def of(cls, texts: Sequence[str]) -> "PackedTexts":
+        """These texts, packed; what is packed already stays as it is."""
+        if isinstance(texts, PackedTexts):
+            return texts
+        parts = [text.encode() for text in texts]
+        starts = np.cumsum([0, *map(len, parts)], dtype=np.int64)
+        return cls(np.frombuffer(b"".join(parts), np.uint8), starts)
+
+    def __len__(self) -> int:
+        return int(self.starts.size) - 1
+
+    @overload
+    def __getitem__(self, at: int) -> str: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[str]: ...
+    def __getitem__(self, at: int | slice) -> str | list[str]:
+        if isinstance(at, slice):
+            return [self[i] for i in range(*at.indices(len(self)))]
+        at = range(len(self))[at]
+        return self.data[self.starts[at] : self.starts[at + 1]].tobytes().decode()
+
+    def check(self) -> None:
+        """Raise ValueError where some text could not be read."""
+        starts, data = self.starts, self.data
+        if starts.ndim != 1 or data.ndim != 1 or starts.size == 0:
+            raise ValueError("the ids are not one row")
+        if starts[0] != 0 or starts[-1] != data.size or bool((np.diff(starts) < 0).any()):
+            raise ValueError("the ids do not fit their bytes")
+        data.tobytes().decode()
+        within = starts[starts < data.size]
+        if bool((data[within] & 0xC0 == 0x80).any()):  # the bytes of a character after its first are 10......
+            raise ValueError("an id begins within a character")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class KindModel:
+    """What ranks one kind. codes: shape (n,), of the items it was trained on, ascending; ids: theirs, n."""
+
+    codes: IntArray
+    ids: Sequence[str]
+    sources: tuple[Source, ...]
+    ranker: Ranker
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Model:
+    """One ranker per kind. label: what answers call it, such as `main/7`; manifest: None until it is published."""
+
+    kinds: Mapping[Kind, KindModel]
+    """One for each Kind, also where nothing of it was in the log."""
+    label: str = "untrained"
+    manifest: Manifest | None = None
+
+    @property
+    def trained(self) -> bool:
+        """Whether any kind has learned anything."""
+        return any(kind.codes.size for kind in self.kinds.values())
+
+
+def column_names(sources: Sequence[Source]) -> tuple[str, ...]:
+    """The ranker's columns: `<source>.<column>`, source by source."""
+    return tuple(f"{source.name}.{column}" for source in sources for column in source.columns)
+
+
+def model_arrays(model: Model) -> Arrays:
+    """Every array of a model, by `<kind>.<source>.<field>`, `<kind>.ranker.<field>` and `<kind>.items.<field>`."""
+    arrays: Arrays = {}
+    for kind, part in model.kinds.items():
+        ids = PackedTexts.of(part.ids)
+        owners = {source.name: to_arrays(source) for source in part.sources}
+        owners["items"] = {"codes": part.codes, "ids_bytes": ids.data, "ids_starts": ids.starts}
+        owners["ranker"] = {"weights": part.ranker.weights}
+        arrays |= {f"{kind}.{owner}.{field}": own[field] for owner, own in owners.items() for field in own}
+    return arrays
+
+
+def model_kinds(model: Model) -> dict[Kind, KindEntry]:
+    """What the manifest says of each kind."""
+    return {
+        kind: KindEntry(sources=tuple(source.name for source in part.sources), columns=part.ranker.columns)
+        for kind, part in model.kinds.items()
+    }
+
+
+def model_from(arrays: Mapping[str, Array], manifest: Manifest, label: str) -> Model:
+    """The model that `model_arrays` and `model_kinds` took apart; ArtefactError where the parts do not fit."""
+    try:
+        kinds = {kind: _kind_from(f"{kind}.", entry, arrays) for kind, entry in manifest.kinds.items()}
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArtefactError(f"The model {label} does not fit together: {error}. Train again.") from error
+    return Model({**untrained().kinds, **kinds}, label, manifest)
+
+
+def untrained() -> Model:
+    """What answers before the first training: the customer's own habits, and nothing of anybody else."""
+    none = np.zeros(0, np.int64)
+    sources = (Habit(), Popularity(np.zeros(0, np.float32), np.zeros((), np.float32)))
+    columns = column_names(sources)
+    weights = np.array([[_BY_HAND.get(column, 0) for column in columns]], np.float32)
+    return Model({kind: KindModel(none, (), sources, Ranker(columns, weights)) for kind in Kind})
+
+
+def _kind_from(prefix: str, entry: KindEntry, arrays: Mapping[str, Array]) -> KindModel:
+    items = _owned(f"{prefix}items.", arrays)
+    ids = PackedTexts(items["ids_bytes"], items["ids_starts"])
+    ids.check()
+    codes = np.asarray(items["codes"], np.int64)
+    if codes.shape != (len(ids),) or bool((codes[1:] <= codes[:-1]).any()):
+        raise ValueError("the items' codes are not ascending, one per id")
+    sources = tuple(from_arrays(SOURCES[name], _owned(f"{prefix}{name}.", arrays)) for name in entry.sources)
+    weights = np.asarray(arrays[f"{prefix}ranker.weights"], np.float32)
+    return KindModel(codes, ids, sources, _ranker(entry.columns, weights, column_names(sources)))
+
+
+def _ranker(trained: tuple[str, ...], weights: FloatArray, columns: tuple[str, ...]) -> Ranker:
+    """The trained weights in today's columns; a column that came since counts nothing, so old models answer as ever."""
+    gone = sorted(set(trained) - set(columns))
+    if gone:
+        raise ValueError(f"no source has the column {gone[0]!r}")
+    if weights.shape not in ((ROWS, len(trained)), (1, len(trained))):
+        raise ValueError("the ranker's weights are not one row per situation and one column per name")
+    if trained == columns:
+        return Ranker(columns, weights)
+    moved = np.zeros((weights.shape[0], len(columns)), np.float32)
+    moved[:, [columns.index(name) for name in trained]] = weights
+    return Ranker(columns, moved)
+
+
+def _owned(prefix: str, arrays: Mapping[str, Array]) -> Arrays:
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
