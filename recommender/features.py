@@ -1,12 +1,19 @@
 """What several sources and the ranker read off one history, computed once in a question."""
 
 from dataclasses import dataclass
+from functools import cache
 from typing import cast
 
 import numpy as np
+import numpy.typing as npt
 
 from recommender.history import Query
 from recommender.types import IntArray
+
+Weights = npt.NDArray[np.float64]
+
+FADED = 16
+"""Half-lives after which a use no longer counts: 2**-16 of one."""
 
 ORDERS = 4
 """The longest run of last steps that is looked up in a customer's own past."""
@@ -37,7 +44,7 @@ class Steps:
 
 def used(query: Query) -> Used:
     """The items that the customer of a question ever used."""
-    if "used" not in query.memo:
+    if "places" not in query.memo:
         history = query.history
         met = np.zeros(query.items.codes.size, np.bool_)
         met[history.item] = True
@@ -45,8 +52,8 @@ def used(query: Query) -> Used:
         at = np.flatnonzero(met)
         place = np.empty(met.size, np.int64)
         place[at] = np.arange(at.size)
-        query.memo["used"] = Used(at, place[history.item], place[history.older_item])
-    return cast(Used, query.memo["used"])
+        query.memo["places"] = Used(at, place[history.item], place[history.older_item])
+    return cast(Used, query.memo["places"])
 
 
 def steps(query: Query) -> Steps:
@@ -63,3 +70,20 @@ def steps(query: Query) -> Steps:
             matches.append(after)
         query.memo["steps"] = Steps(tuple(matches))
     return cast(Steps, query.memo["steps"])
+
+
+def tally(place: IntArray, weight: Weights, size: int) -> Weights:
+    """Shape (size,): weights added up by place. With fewer weights than places they are those of the last ones."""
+    total = np.bincount(place[place.size - weight.size :], weight, size)
+    return cast(Weights, total)
+
+
+def ages(half_life: int, size: int) -> Weights:
+    """What each of `size` uses, oldest first, still counts, the newest 1; those that are faded are left out."""
+    table = _ages(half_life)
+    return table[max(table.size - size, 0) :]
+
+
+@cache
+def _ages(half_life: int) -> Weights:
+    return np.exp2(-np.arange(FADED * half_life)[::-1] / half_life)

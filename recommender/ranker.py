@@ -14,7 +14,7 @@ import numpy as np
 
 from recommender.features import ORDERS, steps
 from recommender.history import Query
-from recommender.sources.base import Arrays, Scores
+from recommender.sources.base import Scores
 from recommender.types import FloatArray, IntArray
 
 SEEN = (1, 2, 4, 8)
@@ -108,15 +108,3 @@ def _lift(part: Scores, positions: IntArray, size: int) -> FloatArray:
         chosen = np.where(part.at[where] == positions, above[:, where], chosen)
     lift: FloatArray = chosen - above.sum(axis=1, keepdims=True) / size
     return lift
-
-
-def to_arrays(ranker: Ranker) -> Arrays:
-    """The ranker by name of field; text as UTF-8 bytes, one name a line."""
-    names = np.frombuffer("\n".join(ranker.columns).encode(), np.uint8)
-    return {"columns": names, "weights": ranker.weights}
-
-
-def from_arrays(arrays: Arrays) -> Ranker:
-    """The ranker that `to_arrays` took apart."""
-    names = arrays["columns"].tobytes().decode()
-    return Ranker(tuple(names.split("\n")) if names else (), np.asarray(arrays["weights"], np.float32))

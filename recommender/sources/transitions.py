@@ -1,0 +1,127 @@
+"""Transitions: what follows what, in the customer's own past and in everybody's.
+
+Own transitions are looked up in the history itself, for the last one to
+ORDERS steps; each order leans on the shorter ones where it has seen little.
+What others do after the same one or two steps is a published table.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from recommender.features import ORDERS, Weights, ages, steps, tally, used
+from recommender.history import Query
+from recommender.sources.base import Scores
+from recommender.types import FloatArray, IntArray
+
+PACES = (4, 64)
+"""Half-lives counted in times that the same steps were met."""
+
+SKIPS = 3
+"""How many steps back a single step is still taken to matter."""
+
+BASE = 128
+"""Half-life, in uses, of the frequency that the shortest order leans on."""
+
+LEAN = 1.0
+"""How many times a step must have been met to count as much as what the shorter order says."""
+
+FAINT = 0.1
+"""How many uses an item never used is taken to have had."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Transitions:
+    """Scores what may come after the last steps.
+
+    The table: key, shape (r,), ascending: `key_of` the last one or two steps; starts: (r + 1,);
+    item: (s,), ascending within a key, what others do next; lift: (s,), how much more often than they
+    would anyway, as log(1 + ratio).
+    """
+
+    key: IntArray
+    starts: IntArray
+    item: IntArray
+    lift: FloatArray
+
+    name: ClassVar[str] = "transitions"
+    reason: ClassVar[str] = "next step"
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        own = (f"order-{order}-pace-{pace}" for pace in PACES for order in range(1, ORDERS + 1))
+        return (*own, *(f"skip-{back}" for back in range(2, SKIPS + 1)), "others-1", "others-2")
+
+    def score(self, queries: Sequence[Query]) -> list[Scores]:
+        return [self._score(query) for query in queries]
+
+    def _score(self, query: Query) -> Scores:
+        own = _own(query)
+        last = query.history.item[:-3:-1]
+        rows = [self._row(int(key)) for key in keys_of(last)]
+        at, where = _union(used(query).at, [item for item, _ in rows], query.items.codes.size)
+        values = np.zeros((own.shape[0] + 2, at.size), np.float32)
+        values[:-2, where[0]] = own
+        for row, ((_, lift), spots) in enumerate(zip(rows, where[1:], strict=True), start=own.shape[0]):
+            values[row, spots] = lift
+        return Scores(values, at, np.zeros(values.shape[0], np.float32))
+
+    def _row(self, key: int) -> tuple[IntArray, FloatArray]:
+        """What others do after the steps of a key, and how much more often than they would anyway."""
+        row = int(np.searchsorted(self.key, key))
+        if row == self.key.size or self.key[row] != key:
+            return self.item[:0], self.lift[:0]
+        part = slice(int(self.starts[row]), int(self.starts[row + 1]))
+        return self.item[part], self.lift[part]
+
+
+STRIDE = 1 << 31
+
+
+def keys_of(last: IntArray) -> list[int]:
+    """The table's keys for the last steps, newest first: of the last one, of the last two."""
+    if last.size == 0:
+        return []
+    return [int(last[0]), *(int(last[0]) + STRIDE * (int(step) + 1) for step in last[1:2])]
+
+
+def _union(mine: IntArray, others: list[IntArray], size: int) -> tuple[IntArray, list[IntArray]]:
+    """All positions, ascending, and where each part stands in them."""
+    met = np.zeros(size, np.bool_)
+    for part in (mine, *others):
+        met[part] = True
+    at = np.flatnonzero(met)
+    place = np.empty(size, np.int64)
+    place[at] = np.arange(at.size)
+    return at, [place[part] for part in (mine, *others)]
+
+
+def _own(query: Query) -> FloatArray:
+    """Shape (columns, m): log-shares of what the customer did next, less those of an item never used."""
+    mine, item = used(query), query.history.item
+    place, size = mine.place, mine.at.size
+    base = tally(place, ages(BASE, place.size), size)
+    faint = FAINT / max(float(base.sum()), 1.0)
+    base = base / max(float(base.sum()), 1.0) + faint
+    rows = []
+    for pace in PACES:
+        share, floor = base, faint
+        for order in range(ORDERS):
+            if order < len(steps(query).matches):
+                share, floor = _lean(place, steps(query).matches[order], pace, share, floor)
+            rows.append(np.log(share / floor))
+    for back in range(2, SKIPS + 1):
+        after = np.flatnonzero(item[:-back] == item[-back]) + back if item.size > back else item[:0]
+        share, floor = _lean(place, after, PACES[-1], base, faint)
+        rows.append(np.log(share / floor))
+    return np.array(rows, np.float32).reshape(-1, size)
+
+
+def _lean(place: IntArray, after: IntArray, pace: int, share: Weights, floor: float) -> tuple[Weights, float]:
+    """The shares of what came `after`, leaning on shorter-order ones; likewise for an item never used."""
+    weight = ages(pace, after.size)
+    count = tally(place[after], weight, share.size)
+    total = float(weight.sum()) + LEAN
+    return (count + LEAN * share) / total, LEAN * floor / total
