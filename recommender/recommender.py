@@ -187,11 +187,11 @@ class Recommender:
         at = ranking.shelf.items.positions(np.array([code64(item)], np.int64))
         if at[0] < 0:
             other = self._catalogue.entry(item)
-            hidden = f"it is of kind {other.kind}, the placement of kind {place.kind}" if other else "it is not known"
-            return Explanation(item, placement, None, 0.0, "unknown", {}, hidden)
+            why_not = f"it is of kind {other.kind}, the placement of kind {place.kind}" if other else "it is not known"
+            return Explanation(item, placement, None, 0.0, "unknown", {}, why_not)
         shown = self._shown(ranking, placement)
-        hidden = None if shown[at[0]] else "it was used" if ranking.shelf.available[at[0]] else "it is not available"
-        rank = None if hidden else int((ranking.score[shown] > ranking.score[at[0]]).sum()) + 1
+        why_not = "it was used" if ranking.shelf.available[at[0]] else "it is not available"
+        rank = None if not shown[at[0]] else int((ranking.score[shown] > ranking.score[at[0]]).sum()) + 1
         parts = {name: round(float(part[0]), 4) for name, part in ranking.parts(at).items()}
         return Explanation(item, placement, rank, float(ranking.score[at[0]]), ranking.reasons(at)[0], parts, hidden)
 
