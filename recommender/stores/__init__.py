@@ -1,1 +1,26 @@
-"""Where events, profiles, identities, items and the ledger are kept; opened by URL."""
+"""Where a site's knowledge lies; opened by its place."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from recommender.errors import UsageError
+from recommender.stores.base import Store
+
+MEMORY = "memory:"
+
+
+def open_store(location: str | Path, *, strong: Sequence[str], writable: bool = True) -> Store:
+    """The store at a place: a home folder (SQLite), or `memory:` (gone with the process).
+
+    strong: the identity namespaces of which a customer has at most one.
+    Raises UsageError for a place of another kind, StoreError where it cannot be opened.
+    """
+    if location == MEMORY:
+        from recommender.stores.memory import MemoryStore
+
+        return MemoryStore(strong)
+    if "://" in str(location):
+        raise UsageError("A store over the network is not there yet. Give a home folder; the store is then SQLite.")
+    from recommender.stores.sqlite.store import SqliteStore
+
+    return SqliteStore(Path(location), strong, writable=writable)

@@ -57,7 +57,7 @@ class StoredEvent:
     """One event as it was sent, for a person to read."""
 
     identity: str
-    event_id: str
+    event_id: str | None
     type: str
     item: str | None
     channel: str | None

@@ -1,0 +1,138 @@
+"""The log of events and the profiles that it adds up to, written in one transaction."""
+
+from collections.abc import Iterator
+
+import apsw
+import numpy as np
+import numpy.typing as npt
+import orjson
+
+from recommender.profile import Profile
+from recommender.stores.base import CustomerLog, EventBatch, Outcome, StoredEvent
+from recommender.stores.sqlite import parts
+from recommender.stores.sqlite.database import Database, fetch, number
+from recommender.stores.sqlite.identities import enrol
+from recommender.stores.sqlite.items import name_items
+from recommender.stores.sqlite.scan import scan
+from recommender.stores.sqlite.schema import PART_BITS
+from recommender.types import EVENT, EventArray, IntArray
+
+_STORED = "SELECT ?3, digest FROM events WHERE identity = ?1 AND key = ?2"
+_WRITE = "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?)"
+_TOLD = """
+SELECT i.name, e.event_id, t.name, m.id, c.name, e.extra FROM events e JOIN identities i ON i.id = e.identity
+LEFT JOIN names t ON t.code = ?3 LEFT JOIN items m ON m.code = ?4 LEFT JOIN names c ON c.code = ?5
+WHERE e.identity = ?1 AND e.key = ?2
+"""
+
+
+class SqliteEvents:
+    """The `Events` seam on SQLite."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._names: set[int] = set()
+        self._items: set[int] = set()
+        """Codes that are surely on disk, since neither is ever removed: most events name nothing new."""
+
+    def append(self, batch: EventBatch) -> npt.NDArray[np.uint8]:
+        with self._database.writing() as connection:
+            who, first_new = enrol(connection, batch.identities, batch.who)
+            outcome = _judge(connection, who, batch, first_new)
+            accepted = np.flatnonzero(outcome == Outcome.ACCEPTED)
+            new_names = batch.names.keys() - self._names
+            new_items = batch.items.keys() - self._items
+            if accepted.size:
+                _write_log(connection, batch, who, accepted)
+                _write_profiles(connection, batch.records[accepted], who[accepted], first_new)
+                connection.executemany(
+                    "INSERT OR IGNORE INTO names VALUES (?, ?)", [(code, batch.names[code]) for code in new_names]
+                )
+                named = name_items(connection, batch, accepted, new_items)
+        if accepted.size:
+            self._names |= new_names
+            self._items.update(named)
+        return outcome
+
+    def profile(self, identity: str) -> Profile:
+        with self._database.reading() as connection:
+            found = parts.of_customer(connection, identity)
+        return parts.add_up(found)
+
+    def recent(self, identity: str, limit: int) -> list[StoredEvent]:
+        with self._database.reading() as connection:
+            found = [row for row in parts.of_customer(connection, identity) if row[0] & parts.PART]
+            events = np.frombuffer(b"".join([body for _, body in found]), EVENT)
+            who = np.repeat([id_ >> PART_BITS for id_, _ in found], [len(body) // EVENT.itemsize for _, body in found])
+            newest = np.lexsort((events["key"], events["seq"], events["time"]))[::-1][:limit]
+            return [_told(connection, int(who[at]), events[at]) for at in newest]
+
+    def scan(self, batch: int = 20_000) -> Iterator[CustomerLog]:
+        return scan(self._database, batch)
+
+    def count(self) -> int:
+        with self._database.reading() as connection:
+            return number(connection, "SELECT value FROM totals WHERE name = 'events'")
+
+
+def _judge(connection: apsw.Connection, who: IntArray, batch: EventBatch, first_new: int) -> npt.NDArray[np.uint8]:
+    """An Outcome for each event: the first of an identity and key counts, in the store before in the batch."""
+    key = batch.records["key"]
+    order = np.lexsort((key, who))
+    sorted_who, sorted_key = who[order], key[order]
+    first = np.ones(order.size, np.bool_)
+    first[1:] = (sorted_who[1:] != sorted_who[:-1]) | (sorted_key[1:] != sorted_key[:-1])
+    group = np.cumsum(first) - 1
+    leader = order[first]
+    truth = batch.digests[leader]
+    stored = np.zeros(leader.size, np.bool_)
+    asked = np.flatnonzero(who[leader] < first_new)
+    if asked.size:
+        questions = zip(who[leader[asked]].tolist(), key[leader[asked]].tolist(), asked.tolist(), strict=True)
+        for at, digest in connection.executemany(_STORED, questions):
+            stored[at], truth[at] = True, digest
+    outcome = np.empty(order.size, np.uint8)
+    repeated = np.where(batch.digests[order] == truth[group], Outcome.DUPLICATE, Outcome.CONFLICT)
+    outcome[order] = np.where(first & ~stored[group], Outcome.ACCEPTED, repeated)
+    return outcome
+
+
+def _write_log(connection: apsw.Connection, batch: EventBatch, who: IntArray, accepted: IntArray) -> None:
+    order = accepted[np.lexsort((batch.records["key"][accepted], who[accepted]))]
+    records = batch.records[order]
+    data, size = records.tobytes(), EVENT.itemsize
+    rows = zip(
+        who[order].tolist(),
+        records["key"].tolist(),
+        batch.digests[order].tolist(),
+        [data[at : at + size] for at in range(0, len(data), size)],
+        [batch.event_ids[at] for at in order],
+        [batch.extras[at] for at in order],
+        strict=True,
+    )
+    connection.executemany(_WRITE, rows)
+    connection.execute("UPDATE totals SET value = value + ? WHERE name = 'events'", (len(order),))
+
+
+def _write_profiles(connection: apsw.Connection, records: EventArray, who: IntArray, first_new: int) -> None:
+    order = np.lexsort((records["key"], records["seq"], records["time"], who))
+    who = who[order]
+    starts = np.concatenate([[0], np.flatnonzero(who[1:] != who[:-1]) + 1, [who.size]])
+    parts.extend(connection, who[starts[:-1]].tolist(), starts.tolist(), records[order], first_new)
+
+
+def _told(connection: apsw.Connection, identity: int, event: np.void) -> StoredEvent:
+    codes = (int(event["type"]), int(event["item"]), int(event["channel"]))
+    rows = fetch(connection, _TOLD, identity, int(event["key"]), *codes)
+    name, event_id, type_, item, channel, extra = rows[0]
+    return StoredEvent(
+        identity=name,
+        event_id=event_id,
+        type=type_,
+        item=item,
+        channel=channel,
+        time=int(event["time"]),
+        zone=int(event["zone"]),
+        position=int(event["position"]),
+        extra=orjson.loads(extra) if extra else {},
+    )

@@ -1,0 +1,72 @@
+"""Who is who, on SQLite: each identity points at its customer, the smallest number among that customer's."""
+
+from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
+
+import apsw
+import numpy as np
+import orjson
+
+from recommender.identity import link, unlink
+from recommender.stores.sqlite.database import Database, fetch, number
+from recommender.types import IntArray
+
+_OF_CUSTOMER = """
+SELECT i.name FROM identities n CROSS JOIN identities i ON i.customer = n.customer WHERE n.name = ? ORDER BY i.name
+"""
+_JOIN = """
+UPDATE identities SET customer = (SELECT min(id) FROM identities WHERE name IN (SELECT value FROM json_each(?1)))
+WHERE name IN (SELECT value FROM json_each(?1))
+"""
+
+
+class SqliteIdentities:
+    """The `Identities` seam on SQLite."""
+
+    def __init__(self, database: Database, strong: Sequence[str]) -> None:
+        self._database = database
+        self._strong = tuple(strong)
+
+    def find(self, identity: str) -> list[str]:
+        with self._database.reading() as connection:
+            return _of_customer(connection, identity) or [identity]
+
+    def link(self, a: str, b: str) -> list[str]:
+        with self._database.writing() as connection:
+            enrol(connection, sorted({a, b}), np.arange(len({a, b})))
+            of_a, of_b = frozenset(_of_customer(connection, a)), frozenset(_of_customer(connection, b))
+            _store(connection, link(a, b, of_a, of_b, self._strong))
+            return _of_customer(connection, a)
+
+    def unlink(self, identity: str) -> list[str]:
+        with self._database.writing() as connection:
+            _store(connection, unlink(identity, frozenset(_of_customer(connection, identity))))
+            return [identity]
+
+
+def _of_customer(connection: apsw.Connection, identity: str) -> list[str]:
+    return [name for (name,) in fetch(connection, _OF_CUSTOMER, identity)]
+
+
+def _store(connection: apsw.Connection, customers: Iterable[AbstractSet[str]]) -> None:
+    for customer in customers:
+        connection.execute(_JOIN, (orjson.dumps(sorted(customer)).decode(),))
+
+
+def enrol(connection: apsw.Connection, identities: Sequence[str], who: IntArray) -> tuple[IntArray, int]:
+    """The number of each event's identity, and the number from which on they are new; who: shape (n,), indexes.
+
+    Those never seen become customers of their own.
+    """
+    used = np.zeros(len(identities), np.bool_)
+    used[who] = True
+    wanted = [(identities[at], at) for at in np.flatnonzero(used).tolist()]
+    numbers = np.zeros(len(identities), np.int64)
+    for at, id_ in connection.executemany("SELECT ?2, id FROM identities WHERE name = ?1", wanted):
+        numbers[at] = id_
+    first_new = number(connection, "SELECT coalesce(max(id), 0) + 1 FROM identities")
+    new = np.flatnonzero(used & (numbers == 0))
+    numbers[new] = np.arange(first_new, first_new + new.size)
+    rows = [(id_, identities[at]) for id_, at in zip(numbers[new].tolist(), new.tolist(), strict=True)]
+    connection.executemany("INSERT INTO identities VALUES (?1, ?2, ?1)", rows)
+    return numbers[who], first_new

@@ -1,0 +1,37 @@
+"""Every answer that was given, on SQLite, in a file of its own."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+
+from recommender.stores.sqlite.database import Database, fetch
+
+
+class SqliteLedger:
+    """The `Ledger` seam on SQLite."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def write(self, recommendations: Sequence[dict[str, Any]]) -> None:
+        rows = [(answer["recommendation_id"], answer["at"], orjson.dumps(answer)) for answer in recommendations]
+        with self._database.writing() as connection:
+            connection.executemany("INSERT OR REPLACE INTO answers VALUES (?, ?, ?)", rows)
+
+    def read(self, recommendation_id: str) -> dict[str, Any] | None:
+        query = "SELECT body FROM answers WHERE recommendation_id = ?"
+        with self._database.reading() as connection:
+            rows = fetch(connection, query, recommendation_id)
+        return dict(orjson.loads(rows[0][0])) if rows else None
+
+    def prune(self, before: int) -> int:
+        with self._database.writing() as connection:
+            connection.execute("DELETE FROM answers WHERE at < ?", (before,))
+            return connection.changes()
+
+    def state(self) -> dict[str, int]:
+        query = "SELECT count(*), coalesce(min(at), 0), coalesce(max(at), 0) FROM answers"
+        with self._database.reading() as connection:
+            answers, oldest, newest = fetch(connection, query)[0]
+        return {"answers": answers, "bytes": self._database.bytes(), "oldest": oldest, "newest": newest}

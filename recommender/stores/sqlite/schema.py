@@ -1,0 +1,82 @@
+"""What lies in the files, and which versions of it this Murmeli can read.
+
+A profile lies in *parts*: part 0 holds its counts, parts 1, 2, ... its event
+records in order of arrival, SEALED to a part, so that an event rewrites the
+last part alone and reading a profile is one short range. A part's number is
+`identity << PART_BITS | part`: SQLite reads a range of row ids faster than any
+other index. `events` holds the same records one by one, by (identity, key),
+with all that a person or a repeated sending may ask about them.
+"""
+
+import apsw
+
+from recommender.errors import StoreError
+
+APPLICATION = 0x4D55524D  # "MURM": what `file` and other readers see
+VERSION = 1
+SEALED = 256
+"""Event records in a full part, 10 kB: what one more event may cost to rewrite."""
+PART_BITS = 24
+
+MAIN = """
+CREATE TABLE identities(
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    customer INTEGER NOT NULL  -- the smallest id among the customer's identities
+);
+CREATE INDEX identities_of_customer ON identities(customer);
+CREATE TABLE events(
+    identity INTEGER NOT NULL,
+    key INTEGER NOT NULL,
+    digest INTEGER NOT NULL,
+    record BLOB NOT NULL,
+    event_id TEXT,
+    extra TEXT,
+    PRIMARY KEY(identity, key)
+) WITHOUT ROWID;
+CREATE TABLE parts(id INTEGER PRIMARY KEY, body BLOB NOT NULL);
+CREATE TABLE names(code INTEGER PRIMARY KEY, name TEXT NOT NULL);
+CREATE TABLE items(
+    code INTEGER PRIMARY KEY,
+    id TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    title TEXT,
+    attributes TEXT,
+    available INTEGER NOT NULL,
+    deleted INTEGER NOT NULL,
+    change INTEGER NOT NULL
+);
+CREATE INDEX items_by_change ON items(change);
+CREATE TABLE totals(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+INSERT INTO totals VALUES ('events', 0);
+"""
+
+LEDGER = """
+CREATE TABLE answers(recommendation_id TEXT PRIMARY KEY, at INTEGER NOT NULL, body BLOB NOT NULL) WITHOUT ROWID;
+CREATE INDEX answers_by_time ON answers(at);
+"""
+
+
+def prepare(connection: apsw.Connection, tables: str) -> None:
+    """Lay the tables out in a new file; within the caller's transaction.
+
+    Raises StoreError where the file is another program's, or of a version that cannot be read.
+    """
+    application = int(connection.pragma("application_id"))
+    version = int(connection.pragma("user_version"))
+    if application == 0 and version == 0 and not connection.execute("SELECT 1 FROM sqlite_schema").fetchone():
+        connection.execute(tables)
+        connection.pragma("application_id", APPLICATION)
+        connection.pragma("user_version", VERSION)
+    else:
+        check_version(application, version)
+
+
+def check_version(application: int, version: int) -> None:
+    """Raises StoreError unless these two numbers say that the file is ours and of a version we read."""
+    if application != APPLICATION:
+        raise StoreError("This file is a database of another program. Choose another home, or move the file away.")
+    if version > VERSION:
+        raise StoreError(f"This store has version {version}; up to {VERSION} can be read. Upgrade Murmeli.")
+    if version < VERSION:
+        raise StoreError(f"This store has version {version}, which no Murmeli wrote. Restore it from a backup.")
