@@ -50,7 +50,7 @@ class Memory:
 
 
 Guess = Callable[[Memory, Memory, Use, str], list[str]]
-"""The features in guessed order: from the person's memory, everybody's, and what is known of the use before its item."""
+"""The features in guessed order: from the person's memory, everybody's, and what is known before the use."""
 
 
 def blend(own: Memory, everybody: Memory, use: Use, before: str) -> list[str]:
