@@ -30,7 +30,7 @@ COUNT = np.dtype([("item", "<i8"), ("type", "<i8"), ("count", "<i8")])
 CountArray = npt.NDArray[np.void]
 
 FORMAT = 1
-_HEADER = np.dtype([("magic", "S3"), ("format", "u1"), ("events", "<u4")])
+_HEADER = np.dtype([("magic", "S3"), ("format", "u1"), ("events", "<u4"), ("counts", "<u8")])
 _MAGIC = b"mur"
 
 
@@ -116,8 +116,8 @@ def _add(left: CountArray, right: CountArray) -> CountArray:
 
 
 def encode(profile: Profile) -> bytes:
-    """The profile as bytes: an eight-byte header, the event records, the counts. Equal profiles, equal bytes."""
-    header = np.array([(_MAGIC, FORMAT, profile.events.size)], _HEADER)
+    """The profile as bytes: a header of 16, the event records, the counts. Equal profiles, equal bytes."""
+    header = np.array([(_MAGIC, FORMAT, profile.events.size, profile.counts.size)], _HEADER)
     return header.tobytes() + profile.events.tobytes() + profile.counts.tobytes()
 
 
@@ -128,13 +128,12 @@ def decode(data: bytes) -> Profile:
     bytes are not a profile, or were written by a newer Murmeli.
     """
     size = _HEADER.itemsize
-    header = np.frombuffer(data, _HEADER, 1) if len(data) >= size else None
-    if header is None or header["magic"][0] != _MAGIC:
+    if data[:3] != _MAGIC or len(data) < size:
         raise StoreError("These bytes are not a profile. Restore the store from a backup.")
-    if header["format"][0] != FORMAT:
-        found = int(header["format"][0])
-        raise StoreError(f"This profile has format {found}; up to {FORMAT} can be read. Upgrade Murmeli.")
-    split = size + int(header["events"][0]) * EVENT.itemsize
-    if split > len(data) or (len(data) - split) % COUNT.itemsize:
+    _, format_, events, counts = np.frombuffer(data, _HEADER, 1)[0].item()
+    if format_ != FORMAT:
+        raise StoreError(f"This profile has format {format_}; up to {FORMAT} can be read. Upgrade Murmeli.")
+    split = size + events * EVENT.itemsize
+    if len(data) != split + counts * COUNT.itemsize:
         raise StoreError("This profile is cut short. Restore the store from a backup.")
-    return Profile(np.frombuffer(data[size:split], EVENT), np.frombuffer(data[split:], COUNT))
+    return Profile(np.frombuffer(data, EVENT, events, size), np.frombuffer(data, COUNT, counts, split))
