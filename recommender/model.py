@@ -18,8 +18,8 @@ from recommender.sources.habit import Habit
 from recommender.sources.popularity import Popularity
 from recommender.types import FloatArray, IntArray, Kind
 
-_BY_HAND = {"habit.uses-32": 1.0, "habit.uses-512": 1.0, "habit.time-of-day": 0.5}
-"""Weights of the untrained model: mostly what is used often, somewhat more what is used lately and at this hour."""
+_BY_HAND = {"habit.uses-32": 1.0, "habit.uses-512": 1.0, "habit.time-of-day": 0.5, "popularity.popularity": 1.0}
+"""Weights where none were learned: mostly what is used often, somewhat more what is used lately and at this hour."""
 
 
 class PackedTexts(Sequence[str]):
@@ -129,11 +129,16 @@ def model_from(arrays: Mapping[str, Array], manifest: Manifest, label: str) -> M
 
 def untrained() -> Model:
     """What answers before the first training: the customer's own habits, and nothing of anybody else."""
-    none = np.zeros(0, np.int64)
-    sources = (Habit(), Popularity(np.zeros(0, np.float32), np.zeros((), np.float32)))
+    unknown = Popularity(np.zeros(0, np.float32), np.zeros((), np.float32))
+    return Model({kind: by_habit(np.zeros(0, np.int64), (), unknown) for kind in Kind})
+
+
+def by_habit(codes: IntArray, ids: Sequence[str], popularity: Popularity) -> KindModel:
+    """Habit, then popularity, blended by hand: where there is too little evidence to learn a blend."""
+    sources = (Habit(), popularity)
     columns = column_names(sources)
     weights = np.array([[_BY_HAND.get(column, 0) for column in columns]], np.float32)
-    return Model({kind: KindModel(none, (), sources, Ranker(columns, weights)) for kind in Kind})
+    return KindModel(codes, ids, sources, Ranker(columns, weights))
 
 
 def _kind_from(prefix: str, entry: KindEntry, arrays: Mapping[str, Array]) -> KindModel:

@@ -1,0 +1,89 @@
+"""Fits all that ranks one kind of items: the sources on a log, and their blend on what came next in it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from recommender.history import Items
+from recommender.model import KindModel, by_habit
+from recommender.settings import Training
+from recommender.sources.base import Source
+from recommender.sources.habit import Habit
+from recommender.types import DAY, NOT_A_USE, BoolArray, IntArray, Kind
+from training.dataset import Log
+from training.fit.content import fit_content, fit_linear, hold_out
+from training.fit.popularity import fit_popularity
+from training.fit.ranker import fit_ranker
+from training.fit.transitions import fit_transitions
+
+VALIDATION = 0.2
+"""The newest share of a log, on whose steps the blend is learned."""
+
+ENOUGH = 50
+"""Uses of a kind, below which a blend would be learned from noise."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Subject:
+    """What is to be ranked, and for what: one kind's items and a log."""
+
+    kind: Kind
+    items: Items
+    log: Log
+
+    def earlier(self, chosen: BoolArray) -> "Subject":
+        """The same with only the chosen events."""
+        return Subject(self.kind, self.items, self.log.select(chosen))
+
+    @property
+    def uses(self) -> BoolArray:
+        """Shape (n,): which events are uses of these items."""
+        events = self.log.events
+        return (self.items.positions(events["item"]) >= 0) & ~np.isin(events["type"], NOT_A_USE)
+
+
+def clocked(log: Log) -> bool:
+    """Whether the log knows what came before what; without a clock only who used what can be learned."""
+    first, last = log.span
+    return last - first >= DAY
+
+
+def fit_kind(subject: Subject, settings: Training) -> KindModel:
+    """The sources fitted on the whole log, blended by weights learned on its newest part.
+
+    For those weights the sources are fitted on the older part alone, so that
+    they are judged on what they have not seen.
+    """
+    log, items = subject.log, subject.items
+    if np.count_nonzero(subject.uses) < ENOUGH:
+        return by_habit(items.codes, items.ids, fit_popularity(log, items))
+    if not clocked(log):
+        sources, ranker = fit_content(log, items, settings)
+        return KindModel(items.codes, items.ids, sources, ranker)
+    since = newest(subject, VALIDATION)
+    earlier = log.events["time"] < since
+    learned = fit_sources(log.select(earlier), items, settings)
+    ranker = fit_ranker(log, items, learned, seed=settings.seed, since=events_before(log, earlier))
+    return KindModel(items.codes, items.ids, fit_sources(log, items, settings), ranker)
+
+
+def fit_sources(log: Log, items: Items, settings: Training) -> tuple[Source, ...]:
+    """Every source, for a log that has a clock."""
+    return (Habit(), fit_transitions(log, items), *fit_linear(log, items, settings))
+
+
+def newest(subject: Subject, share: float) -> int:
+    """The instant at which the newest share of the uses begins."""
+    return int(np.quantile(subject.log.events["time"][subject.uses], 1 - share))
+
+
+def events_before(log: Log, chosen: BoolArray) -> IntArray:
+    """Shape (customers,): how many of each customer's events are chosen."""
+    return np.bincount(log.who[chosen], minlength=log.customers)
+
+
+def held_back(subject: Subject, share: float, seed: int) -> BoolArray:
+    """Shape (n,): the events to judge by: the newest uses where there is a clock, else drawn per customer."""
+    if clocked(subject.log):
+        return subject.uses & (subject.log.events["time"] >= newest(subject, share))
+    return subject.uses & hold_out(subject.log, seed)

@@ -1,0 +1,166 @@
+"""From a store to a published model: extract, judge on the newest part, fit on everything, publish."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+from pydantic import JsonValue
+
+from recommender.bundle import LogRange, Manifest
+from recommender.catalogue import tokens_of
+from recommender.model import KindModel, Model, model_arrays, model_kinds
+from recommender.registry import MAIN, Registry
+from recommender.settings import Settings, Training
+from recommender.stores.base import Store
+from recommender.types import BoolArray, Kind, instant
+from training.dataset import Log, extract, items_of
+from training.evaluation import Row, judge, model_ranking, most_recent, most_used, popularity
+from training.fit.kind import ENOUGH, Subject, fit_kind, held_back
+
+TEST = 0.1
+"""The newest share of the uses, on which the configuration is judged, once."""
+
+Report = Callable[[str, float, float | None], None]
+"""Called with a stage, how much of it is done, and of how much."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a run did. judgements: the table of each kind; seconds: of each part; version: None where none was made."""
+
+    log: LogRange
+    judgements: dict[str, list[Row]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+    version: int | None = None
+    champion: bool = False
+    fingerprint: str = ""
+
+    def document(self) -> dict[str, object]:
+        """For machines."""
+        return {
+            "version": self.version,
+            "champion": self.champion,
+            "fingerprint": self.fingerprint,
+            "log": self.log.model_dump(),
+            "results": self.judgements,
+            "notes": self.notes,
+            "seconds": {part: round(seconds, 3) for part, seconds in self.seconds.items()},
+        }
+
+    def summary(self) -> str:
+        """For people."""
+        spent = ", ".join(f"{part} {seconds:.1f} s" for part, seconds in self.seconds.items())
+        lines = [*self.notes, f"{self.log.events:,} events of {self.log.customers:,} customers. {spent}."]
+        if self.log.events:
+            lines[-1] = f"{lines[-1]} The log ends at {instant(self.log.last)}."
+        if self.version is not None:
+            state = "the champion" if self.champion else f"the challenger: `murmeli models promote {self.version}`"
+            lines.append(f"{MAIN}/{self.version} ({self.fingerprint[:12]}) is {state}.")
+        return "\n".join(lines)
+
+
+def train(store: Store, models: Path, settings: Settings, *, promote: bool, progress: Report) -> Outcome:
+    """Judge, fit and publish. The same log, settings and threads give the same fingerprint.
+
+    The new version is the challenger; it becomes the champion where there is none, or where `promote` says so.
+    """
+    outcome, subjects = _start(store, progress)
+    if not subjects:
+        outcome.notes.append("The log is empty: nothing to train on. `murmeli import events FILE` brings one in.")
+        return outcome
+    _judge(subjects, settings.training, outcome, progress)
+    with _timed(outcome, "fit", progress):
+        kinds = {subject.kind: fit_kind(subject, settings.training) for subject in subjects}
+    with _timed(outcome, "publish", progress):
+        _publish(kinds, Registry(models), settings, outcome, promote=promote)
+    return outcome
+
+
+def evaluate(store: Store, settings: Settings, *, progress: Report) -> Outcome:
+    """Judge the configuration on the newest part of the log, fitted on the rest; publish nothing."""
+    outcome, subjects = _start(store, progress)
+    if not subjects:
+        outcome.notes.append("The log is empty: nothing to judge. `murmeli import events FILE` brings one in.")
+    _judge(subjects, settings.training, outcome, progress)
+    return outcome
+
+
+def _start(store: Store, progress: Report) -> tuple[Outcome, list[Subject]]:
+    outcome = Outcome(LogRange())
+    with _timed(outcome, "extract", progress):
+        log = extract(store)
+        first, last = log.span
+        size = log.events.size + int(log.counts["count"].sum())
+        outcome.log = LogRange(first=first, last=last, events=size, customers=log.customers)
+        subjects = subjects_of(store, log) if size else []
+    return outcome, subjects
+
+
+def subjects_of(store: Store, log: Log) -> list[Subject]:
+    """The kinds that the catalogue holds, each with its items."""
+    entries = store.items.changes(0)[1]
+    subjects = []
+    for kind in Kind:
+        here = [item for item in entries if item.kind is kind]
+        if here:
+            items = items_of([item.id for item in here], [tokens_of(item) for item in here])
+            subjects.append(Subject(kind, items, log))
+    return subjects
+
+
+def _judge(subjects: list[Subject], settings: Training, outcome: Outcome, progress: Report) -> None:
+    with _timed(outcome, "judge", progress):
+        for subject in subjects:
+            held = held_back(subject, TEST, settings.seed)
+            tested = int(np.count_nonzero(held))
+            if tested < ENOUGH:
+                outcome.notes.append(
+                    f"{subject.kind}: {tested} uses to judge by, fewer than {ENOUGH}: habit and popularity rank it."
+                )
+            if tested:
+                outcome.judgements[subject.kind.value] = backtest(subject, held, settings)
+
+
+def backtest(subject: Subject, held: BoolArray, settings: Training) -> list[Row]:
+    """The table of one kind: fitted on what is not held back, judged on what is."""
+    earlier = subject.earlier(~held)
+    rankings = {
+        "murmeli": model_ranking(fit_kind(earlier, settings)),
+        "most-used": most_used,
+        "most-recent": most_recent,
+        "popularity": popularity(earlier),
+    }
+    return judge(subject, held, rankings, settings.seed)
+
+
+def _publish(
+    kinds: dict[Kind, KindModel], registry: Registry, settings: Settings, outcome: Outcome, *, promote: bool
+) -> None:
+    model = Model(kinds)
+    manifest = Manifest(
+        code_version=version("murmeli"),
+        seed=settings.training.seed,
+        configuration=settings.training.model_dump(mode="json"),
+        log=outcome.log,
+        kinds=model_kinds(model),
+        metrics={kind: list[JsonValue](rows) for kind, rows in outcome.judgements.items()},
+    )
+    outcome.version = registry.publish(MAIN, model_arrays(model), manifest)
+    outcome.fingerprint = registry.load(MAIN, outcome.version)[1].fingerprint
+    outcome.champion = promote or registry.aliases(MAIN).champion is None
+    if outcome.champion:
+        registry.promote(MAIN, outcome.version)
+
+
+@contextmanager
+def _timed(outcome: Outcome, part: str, progress: Report) -> Iterator[None]:
+    progress(part, 0, None)
+    started = time.perf_counter()
+    yield
+    outcome.seconds[part] = time.perf_counter() - started
+    progress(part, 1, 1)
