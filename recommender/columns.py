@@ -19,6 +19,8 @@ LARGEST_PROPERTIES = 32 * 1024
 
 _UNFIT = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _WHOLE = re.compile(r"(-?\d+)\.0+")
+_CONTROL = re.compile(r"[\x01-\x1f\x7f]")
+_PICTURES = {code: 0x2400 + code for code in range(1, 32)} | {0x7F: 0x2421}
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
 _LONGEST_NUMBER = 64
 _NOT_TEXT = "\ud800"  # fails every check, as what it stands for must
@@ -37,7 +39,7 @@ class Names(dict[object, int]):
         short = field in ("type", "channel")
         special = {"customer": parse_identity, "kind": _kind}
         clean = special.get(field) or _fitting(LONGEST_NAME if short else LONGEST_ID)
-        self._clean = _whole(clean) if files and not short else clean
+        self._clean = _from_file(clean) if files and not short else clean
         self._code = code32 if short else code64
         self._limit = limit
         self._forget()
@@ -84,14 +86,20 @@ def _fitting(longest: int) -> Callable[[str], str]:
     return check
 
 
-def _whole(check: Callable[[str], str]) -> Callable[[str], str]:
-    """The same check for texts out of files, where tables turn whole numbers into floats."""
+def _from_file(check: Callable[[str], str]) -> Callable[[str], str]:
+    return lambda text: check(file_id(text))
 
-    def check_number(text: str) -> str:
-        found = _WHOLE.fullmatch(text)
-        return check(found[1] if found else text)
 
-    return check_number
+def file_id(text: str) -> str:
+    """An id as a file has it, as it was meant.
+
+    Tables turn whole numbers into floats: they lose their `.0`. Shells log the keys that were pressed: control
+    characters become their pictures (U+241B for escape), except NUL, which no program writes into a name.
+    """
+    found = _WHOLE.fullmatch(text)
+    if found:
+        return found[1]
+    return text.translate(_PICTURES) if _CONTROL.search(text) else text
 
 
 def _kind(text: str) -> str:
@@ -122,7 +130,7 @@ def distinct(slots: IntArray) -> IntArray:
 
 def read_ids(values: Sequence[object], *, files: bool) -> tuple[list[str | None], IntArray]:
     """Ids that do not come twice: the text of each, or None, and its code, 0 for nothing and -1 for the unfit."""
-    check = _whole(_fitting(LONGEST_ID)) if files else _fitting(LONGEST_ID)
+    check = _from_file(_fitting(LONGEST_ID)) if files else _fitting(LONGEST_ID)
     ids: list[str | None] = [None] * len(values)
     codes = np.zeros(len(values), np.int64)
     if all(value is None for value in values):
