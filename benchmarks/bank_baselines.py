@@ -1,11 +1,10 @@
 """What simple guesses reach on the simulated bank: the next feature of each person, in the last week.
 
-python benchmarks/bank_baselines.py [--customers 2000] [--seed 7]
+python -m benchmarks.bank_baselines [--customers 2000] [--seed 7]
 """
 
 import argparse
 import gzip
-import sys
 import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Callable
@@ -14,8 +13,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import orjson
-
-sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from training.bank import END, MENU, BankFiles, simulate_bank
 
