@@ -60,6 +60,7 @@ Map = Annotated[
     ),
 ]
 HERE = Path()
+REJECTS = "rejects.jsonl"
 
 out = Console()
 err = Console(stderr=True)
@@ -160,17 +161,20 @@ def import_events_(
 
     Example: `murmeli import events log.csv.gz --map customer=user_id,item=app,at=ts --kind feature`
     """
-    from training.importers import Defaults, import_events
+    from recommender.events import Defaults
+    from training.importers import import_events
 
     with opened(home) as (settings, store), progress(as_json) as report:
+        site = zone_of(zone) if zone else settings.zone_info
+        when = instant_of(site, default_time, "--default-time")[0] if default_time else None
         summary = import_events(
             store,
             files,
             mapping=mapping_of(map_),
-            defaults=Defaults(kind=kind, type=type_, channel=channel, time=default_time),
-            zone=zone_of(zone) if zone else settings.zone_info,
-            rejects=home / "rejects",
-            progress=report,
+            defaults=Defaults(type_, kind, channel, when),
+            zone=site,
+            rejects_path=home / REJECTS,
+            progress=lambda share, _: report("import", share, 1),
         )
     show_import(asdict(summary), as_json, strict)
 
@@ -192,7 +196,12 @@ def import_items_(
 
     with opened(home) as (_, store), progress(as_json) as report:
         summary = import_items(
-            store, files, mapping=mapping_of(map_), kind=kind, rejects=home / "rejects", progress=report
+            store,
+            files,
+            mapping=mapping_of(map_),
+            kind=kind,
+            rejects_path=home / REJECTS,
+            progress=lambda share, _: report("import", share, 1),
         )
     show_import(asdict(summary), as_json, strict)
 
@@ -429,10 +438,16 @@ def recommender_of(home: Path, store: Store, settings: Settings) -> Recommender:
 
 def context_of(settings: Settings, at: str | None, channel: str) -> Context:
     """Where and when; a time without a zone is in the site's."""
-    found = Clock(settings.zone_info).read([at or time.time_ns() // 1_000_000])
+    moment, zone = instant_of(settings.zone_info, at or time.time_ns() // 1_000_000, "--at")
+    return Context(moment, zone, code32(channel))
+
+
+def instant_of(site: ZoneInfo, at: str | int, option: str) -> tuple[int, int]:
+    """Milliseconds UTC, and the zone that the time was given in."""
+    found = Clock(site).read([at])
     if found.bad[0]:
-        raise UsageError("--at wants a time in ISO 8601, such as 2026-11-22T08:30:00+02:00.")
-    return Context(int(found.utc[0]), int(found.zone[0]), code32(channel))
+        raise UsageError(f"{option} wants a time in ISO 8601, such as 2026-11-22T08:30:00+02:00.")
+    return int(found.utc[0]), int(found.zone[0])
 
 
 @app.command()

@@ -1,0 +1,85 @@
+import numpy as np
+
+from recommender.catalogue import Catalogue, Chain, tokens_of
+from recommender.stores.base import Item
+from recommender.stores.memory import MemoryStore
+from recommender.types import Kind, code64, codes64
+
+
+def store_with(*items: Item) -> MemoryStore:
+    store = MemoryStore(("crm", "id"))
+    store.items.put(items)
+    return store
+
+
+def content(id_: str, **attributes: object) -> Item:
+    return Item(id_, Kind.CONTENT, attributes=attributes or None)
+
+
+def shown(catalogue: Catalogue, kind: Kind = Kind.CONTENT) -> set[str]:
+    shelf = catalogue.shelf(kind)
+    return {shelf.items.ids[at] for at in np.flatnonzero(shelf.available)}
+
+
+def test_an_item_is_on_the_shelf_of_its_kind_alone() -> None:
+    catalogue = Catalogue(store_with(content("a"), Item("pay", Kind.FEATURE)).items, {})
+    assert shown(catalogue) == {"a"}
+    assert shown(catalogue, Kind.FEATURE) == {"pay"}
+
+
+def test_trained_items_keep_their_positions_and_late_ones_follow() -> None:
+    store = store_with(content("a"), content("b"), content("c"))
+    codes = np.sort(codes64(["a", "b"]))
+    ids = sorted(["a", "b"], key=code64)
+    items = Catalogue(store.items, {Kind.CONTENT: (codes, ids)}).shelf(Kind.CONTENT).items
+    assert items.known == 2
+    assert list(items.ids) == [*ids, "c"]
+    assert items.positions(codes64(["c", "nowhere"])).tolist() == [2, -1]
+
+
+def test_a_change_of_the_catalogue_is_there_after_a_refresh() -> None:
+    store = store_with(content("a"))
+    catalogue = Catalogue(store.items, {})
+    store.items.put([content("b"), Item("a", Kind.CONTENT, available=False)])
+    assert shown(catalogue) == {"a"}
+    catalogue.refresh()
+    assert shown(catalogue) == {"b"}
+
+
+def test_a_deleted_item_leaves_also_where_a_model_knows_it() -> None:
+    store = store_with(content("a"))
+    catalogue = Catalogue(store.items, {Kind.CONTENT: (codes64(["a"]), ["a"])})
+    store.items.delete("a")
+    catalogue.refresh()
+    assert shown(catalogue) == set()
+    store.items.put([content("a")])
+    catalogue.refresh()
+    assert shown(catalogue) == {"a"}
+
+
+def test_tokens_lie_beside_their_items_trained_or_late() -> None:
+    store = store_with(content("old", topic="loans"), content("new", topic="funds"))
+    catalogue = Catalogue(store.items, {Kind.CONTENT: (codes64(["old"]), ["old"])})
+    items = catalogue.shelf(Kind.CONTENT).items
+    for at, item in enumerate(["old", "new"]):
+        entry = catalogue.entry(item)
+        assert entry is not None
+        assert items.tokens[items.token_starts[at] : items.token_starts[at + 1]].tolist() == tokens_of(entry).tolist()
+
+
+def test_numbers_of_one_size_share_a_token_and_words_ignore_case() -> None:
+    assert tokens_of(content("x", price=95)).tolist() == tokens_of(content("x", price=99.0)).tolist()
+    assert tokens_of(content("x", price=95)).tolist() != tokens_of(content("x", price=9)).tolist()
+    assert tokens_of(Item("1", Kind.CONTENT, title="Red CUP")).tolist() == tokens_of(content("red cup")).tolist()
+
+
+def test_a_chain_reads_as_one_list() -> None:
+    chain = Chain(["a", "b"], ["c"])
+    assert (len(chain), chain[1], chain[2], chain[-1], chain[1:], list(chain)) == (
+        3,
+        "b",
+        "c",
+        "c",
+        ["b", "c"],
+        ["a", "b", "c"],
+    )

@@ -1,0 +1,161 @@
+import math
+
+import pytest
+
+from recommender.errors import NotFoundError
+from recommender.history import Context
+from recommender.model import untrained
+from recommender.recommender import Recommendation, Recommender, Request, SlotRequest, new_recommendation_id
+from recommender.settings import Placement, Settings
+from recommender.stores.base import Item
+from recommender.stores.memory import MemoryStore
+from recommender.types import DAY, Kind
+from tests.contracts.worlds import Event, batch
+
+NOW = Context(now=100 * DAY)
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    store = MemoryStore(("crm", "id"))
+    store.items.put([Item(f, Kind.FEATURE) for f in ("pay", "card", "loan", "fund")])
+    store.items.put([Item(c, Kind.CONTENT) for c in ("news", "guide")])
+    return store
+
+
+@pytest.fixture
+def recommender(store: MemoryStore) -> Recommender:
+    placements = Settings().placements | {"home.more": Placement(kind=Kind.FEATURE, size=2, hide_used=True)}
+    return Recommender(store, untrained(), Settings(placements=placements))
+
+
+def use(store: MemoryStore, *items: str, customer: str = "crm:1") -> None:
+    start = store.events.count()
+    store.events.append(
+        batch([Event(customer, f"e{start + n}", time=(start + n) * 1000, item=i) for n, i in enumerate(items)])
+    )
+
+
+def ask(recommender: Recommender, *slots: SlotRequest, customer: str = "crm:1") -> Recommendation:
+    return recommender.recommend(Request(customer, slots, NOW))
+
+
+def listed(answer: Recommendation, slot: int = 0) -> list[str]:
+    return [item.item for item in answer.slots[slot].items]
+
+
+def test_what_is_used_most_comes_first(store: MemoryStore, recommender: Recommender) -> None:
+    use(store, "pay", "loan", "loan")
+    assert listed(ask(recommender, SlotRequest("home.features")))[:2] == ["loan", "pay"]
+
+
+def test_an_event_raises_the_score_of_its_item_in_the_next_answer(store: MemoryStore, recommender: Recommender) -> None:
+    def score() -> float:
+        answer = ask(recommender, SlotRequest("home.features", k=4))
+        return next(item.score for item in answer.slots[0].items if item.item == "fund")
+
+    use(store, "pay")
+    before = score()
+    use(store, "fund")
+    assert score() > before
+
+
+def test_scores_are_probabilities_in_falling_order(store: MemoryStore, recommender: Recommender) -> None:
+    use(store, "pay", "pay", "card")
+    scores = [item.score for item in ask(recommender, SlotRequest("home.features", k=4)).slots[0].items]
+    assert scores == sorted(scores, reverse=True)
+    assert math.isclose(sum(scores), 1, rel_tol=1e-5)
+
+
+def test_a_page_shows_no_item_twice_and_each_slot_its_kind(store: MemoryStore, recommender: Recommender) -> None:
+    use(store, "pay")
+    answer = ask(
+        recommender, SlotRequest("home.features", k=2), SlotRequest("home.content"), SlotRequest("home.features", k=9)
+    )
+    assert not set(listed(answer)) & set(listed(answer, 2))
+    assert set(listed(answer)) | set(listed(answer, 2)) == {"pay", "card", "loan", "fund"}
+    assert set(listed(answer, 1)) == {"news", "guide"}
+
+
+def test_what_is_excluded_hidden_or_not_a_candidate_is_left_out(store: MemoryStore, recommender: Recommender) -> None:
+    use(store, "pay")
+    assert "pay" not in listed(ask(recommender, SlotRequest("home.features", exclude=("pay",))))
+    assert "pay" not in listed(ask(recommender, SlotRequest("home.more", k=9)))
+    assert listed(ask(recommender, SlotRequest("home.features", candidates=("card", "news", "nobody")))) == ["card"]
+
+
+def test_a_stranger_gets_an_answer_and_an_unknown_placement_none(recommender: Recommender) -> None:
+    assert len(listed(ask(recommender, SlotRequest("home.features"), customer="web:new"))) == 4
+    with pytest.raises(NotFoundError):
+        ask(recommender, SlotRequest("nowhere"))
+
+
+def test_an_empty_store_gives_empty_slots() -> None:
+    recommender = Recommender(MemoryStore(()), untrained(), Settings())
+    assert listed(ask(recommender, SlotRequest("home.features"))) == []
+
+
+def test_a_callers_candidates_come_back_ranked_and_the_unknown_last(
+    store: MemoryStore, recommender: Recommender
+) -> None:
+    use(store, "fund")
+    ranked = recommender.rank("crm:1", ["who", "pay", "fund", "pay"], Kind.FEATURE, NOW)
+    assert [item.item for item in ranked] == ["fund", "pay", "who"]
+
+
+def test_linked_identities_get_one_page_and_unlinked_ones_their_own(
+    store: MemoryStore, recommender: Recommender
+) -> None:
+    use(store, "pay", customer="web:1")
+    use(store, "loan", "loan", customer="crm:9")
+    apart = [listed(ask(recommender, SlotRequest("home.features"), customer=c))[0] for c in ("web:1", "crm:9")]
+    store.identities.link("web:1", "crm:9")
+    together = [ask(recommender, SlotRequest("home.features"), customer=c).slots for c in ("web:1", "crm:9")]
+    store.identities.unlink("web:1")
+    again = [listed(ask(recommender, SlotRequest("home.features"), customer=c))[0] for c in ("web:1", "crm:9")]
+    assert apart == again == ["pay", "loan"]
+    assert together[0] == together[1]
+
+
+def test_an_explanation_says_why_and_why_not(store: MemoryStore, recommender: Recommender) -> None:
+    use(store, "pay", "card")
+    store.items.put([Item("loan", Kind.FEATURE, available=False)])
+    why = recommender.explain("crm:1", "pay", "home.features", NOW)
+    assert (why.reason, why.hidden) == ("habit", None)
+    assert why.rank in (1, 2)
+    assert recommender.explain("crm:1", "pay", "home.more", NOW).hidden == "it was used"
+    assert recommender.explain("crm:1", "loan", "home.features", NOW).hidden == "it is not available"
+    assert recommender.explain("crm:1", "news", "home.features", NOW).rank is None
+    assert recommender.explain("crm:1", "who", "home.features", NOW).hidden == "it is not known"
+
+
+def test_the_parts_of_an_explanation_add_up_to_the_difference_in_log_score(
+    store: MemoryStore, recommender: Recommender
+) -> None:
+    use(store, "pay", "pay", "card")
+    one, other = (recommender.explain("crm:1", item, "home.features", NOW) for item in ("pay", "fund"))
+    lift = sum(one.parts.values()) - sum(other.parts.values())
+    assert lift == pytest.approx(math.log(one.score / other.score), abs=1e-3)
+
+
+def test_what_is_remembered_can_be_read(store: MemoryStore, recommender: Recommender) -> None:
+    use(store, "pay", "pay", "news")
+    memory = recommender.remembered("crm:1")
+    assert memory["identities"] == ["crm:1"]
+    assert memory["events"] == 3
+    assert memory["habits"]["feature"] == [
+        {"item": "pay", "uses": 2, "last": "1970-01-01T00:00:01+00:00", "usual_hour": 2}
+    ]
+    assert [event["item"] for event in memory["recent"]] == ["news", "pay", "pay"]
+
+
+def test_nothing_is_similar_before_anything_was_learned(recommender: Recommender) -> None:
+    assert recommender.similar("pay", 5) == []
+    with pytest.raises(NotFoundError):
+        recommender.similar("nobody", 5)
+
+
+def test_ids_of_recommendations_differ_and_sort_by_time() -> None:
+    ids = [new_recommendation_id() for _ in range(100)]
+    assert len(set(ids)) == 100
+    assert [i[:12] for i in ids] == sorted(i[:12] for i in ids)
