@@ -20,7 +20,7 @@ from training.bank_world import CHANNELS, FEATURES, MENU
 
 __all__ = ["MENU", "ZONE", "BankFiles", "simulate_bank"]
 
-END = datetime(2026, 11, 23, tzinfo=ZONE)
+END = datetime(2026, 11, 16, tzinfo=ZONE)
 """The end of the bank that the command line writes by default. Its eight weeks hold the end of summer time."""
 _CATALOGUE = 0
 """Takes the place of a customer's number, which count from 1, in the seed of the catalogue."""

@@ -11,7 +11,7 @@ import pytest
 from training.bank import MENU, ZONE, BankFiles, simulate_bank
 from training.bank_world import CHANNELS, ERRANDS, FEATURES, FOLLOWS, STAGES, SUBJECTS
 
-END = datetime(2026, 11, 23, tzinfo=ZONE)
+END = datetime(2026, 11, 16, tzinfo=ZONE)
 CUSTOMERS = 150
 DAYS = 56
 
@@ -175,7 +175,7 @@ def test_errands_take_their_steps_in_order_and_across_channels(events: list[dict
 
 def test_an_end_without_a_zone_and_an_empty_bank_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="zone"):
-        simulate_bank(tmp_path, end=datetime(2026, 11, 23))  # noqa: DTZ001 - what is refused
+        simulate_bank(tmp_path, end=datetime(2026, 11, 16))  # noqa: DTZ001 - what is refused
     with pytest.raises(ValueError, match="at least 1"):
         simulate_bank(tmp_path, end=END, customers=0)
 
