@@ -1,0 +1,82 @@
+"""The composition root: a home folder becomes a running service."""
+
+import errno
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import uvicorn
+
+from recommender.errors import MurmeliError, UsageError
+from recommender.registry import Registry
+from recommender.settings import load_settings
+from recommender.stores import open_store
+from serving.app import create_app
+from serving.site import Site, assemble
+from serving.telemetry import log_to_stderr
+
+MODELS = "models"
+GRACE = 10
+"""Seconds that requests under way get at the end."""
+BACKLOG = 2048
+
+
+def build(home: Path) -> Site:
+    """The site of a home. Raises UsageError for wrong settings and StoreError where the store cannot be opened."""
+    settings = load_settings(home)
+    store = open_store(home, strong=settings.strong)
+    try:
+        return assemble(settings, store, Registry(home / MODELS))
+    except BaseException:
+        store.close()
+        raise
+
+
+def serve(
+    home: Path, host: str | None = None, port: int | None = None, announce: Callable[[str], None] | None = None
+) -> None:
+    """Serve a home until SIGINT or SIGTERM. announce: is told the address, once; standard output where None.
+
+    Raises UsageError where the address cannot be had, before anything else is opened.
+    """
+    settings = load_settings(home).serving
+    with _listen(settings.host if host is None else host, settings.port if port is None else port) as listener:
+        log_to_stderr()
+        site = build(home)
+        (announce or _print)(_url(listener))
+        config = uvicorn.Config(
+            create_app(site),
+            access_log=False,  # its lines hold paths and queries, and those hold ids
+            log_config=None,
+            server_header=False,
+            timeout_graceful_shutdown=GRACE,
+            lifespan="on",
+        )
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise _address_error(error, host, port) from error
+
+
+def _address_error(error: OSError, host: str, port: int) -> MurmeliError:
+    if error.errno == errno.EADDRINUSE:
+        return UsageError(f"Port {port} is in use, perhaps by another murmeli. Stop that one, or give another --port.")
+    if error.errno == errno.EACCES:
+        return UsageError(f"Port {port} is not yours to open. Ports from 1024 on need no rights: give another --port.")
+    return UsageError(f"{host} is no address of this machine ({error.strerror}). Give another --host.")
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _print(url: str) -> None:
+    sys.stdout.write(f"Murmeli answers at {url} (docs: {url}/docs). Stop it with Ctrl-C.\n")
+    sys.stdout.flush()

@@ -1,0 +1,120 @@
+"""The ledger behind the answers: in memory at once, on disk within a second, in groups."""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from itertools import chain
+from typing import Any
+
+import orjson
+
+from recommender.errors import StoreError
+from recommender.history import Context
+from recommender.recommender import Slot
+from recommender.stores.base import Ledger
+from recommender.types import DAY
+from serving.ingest import Writer
+from serving.telemetry import LOGGER, Telemetry
+
+EVERY = 0.5
+"""Seconds between two writes."""
+PRUNE_EVERY = 3600.0
+LARGEST_GROUP = 2_000
+MOST_PENDING = 50_000
+"""Answers kept while the disk refuses them; the oldest are then lost, and counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answer as it goes on the record. at: when it was given, milliseconds UTC; context.now may be another day."""
+
+    recommendation_id: str
+    at: int
+    call: str
+    customer: str | None
+    model: str
+    degraded: tuple[str, ...]
+    context: Context | None
+    slots: tuple[Slot, ...]
+
+
+class WriteBehind:
+    """Takes answers without waiting and writes them in the background."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        writer: Writer,
+        telemetry: Telemetry,
+        days: int,
+        now: Callable[[], int],
+    ) -> None:
+        self._ledger, self._writer, self._telemetry = ledger, writer, telemetry
+        self._days, self._now = days, now
+        self._pending: deque[Answer] = deque()
+        self._writing: list[Answer] = []
+        self.failing = False
+        """Whether the last write failed."""
+
+    def add(self, answer: Answer) -> None:
+        """Put an answer on the record."""
+        self._pending.append(answer)
+        self._trim()
+
+    async def find(self, recommendation_id: str) -> dict[str, Any] | None:
+        """One answer, whether on disk already or not."""
+        for answer in chain(self._writing, self._pending):
+            if answer.recommendation_id == recommendation_id:
+                return dict(orjson.loads(orjson.dumps(answer)))
+        return await asyncio.to_thread(self._ledger.read, recommendation_id)
+
+    async def run(self) -> None:
+        """Write and prune until cancelled."""
+        pruned = float("-inf")
+        while True:
+            if time.monotonic() - pruned > PRUNE_EVERY:
+                pruned = time.monotonic()
+                await self._prune()
+            await self.flush()
+            await asyncio.sleep(EVERY)
+
+    async def flush(self) -> None:
+        """Write what is pending; it stays pending where that fails."""
+        while self._pending and await self._flush_group():
+            pass
+        self._telemetry.ledger_pending.set(len(self._pending))
+
+    async def _flush_group(self) -> bool:
+        size = min(len(self._pending), LARGEST_GROUP)
+        group = self._writing = [self._pending.popleft() for _ in range(size)]
+        try:
+            await self._writer.run(lambda: self._ledger.write([_record(answer) for answer in group]))
+        except StoreError:
+            if not self.failing:
+                logging.getLogger(LOGGER).exception("The ledger cannot be written; answers wait in memory.")
+            self.failing = True
+            self._pending.extendleft(reversed(group))
+            self._trim()
+        else:
+            self.failing = False
+            self._telemetry.ledger_written.inc(size)
+        self._writing = []
+        return not self.failing
+
+    def _trim(self) -> None:
+        while len(self._pending) > MOST_PENDING:
+            self._pending.popleft()
+            self._telemetry.ledger_lost.inc()
+
+    async def _prune(self) -> None:
+        try:
+            await self._writer.run(lambda: self._ledger.prune(self._now() - self._days * DAY))
+        except StoreError:
+            logging.getLogger(LOGGER).exception("The ledger cannot be pruned.")
+
+
+def _record(answer: Answer) -> dict[str, Any]:
+    return {f.name: getattr(answer, f.name) for f in fields(answer)}

@@ -1,0 +1,114 @@
+"""The model that answers: follows the registry's champion while the service runs.
+
+A new champion is loaded and checked in a thread, with a recommender of its
+own around it; then one assignment, between two requests, puts it in place. A
+champion that must not be loaded is refused and counted, and what answered
+before goes on answering.
+"""
+
+import asyncio
+import logging
+
+from recommender.errors import ArtefactError, NotFoundError
+from recommender.model import Model, model_from, untrained
+from recommender.recommender import Recommender
+from recommender.registry import MAIN, Registry
+from recommender.settings import Settings
+from recommender.stores.base import Store
+from serving.telemetry import LOGGER, Telemetry
+
+EVERY = 0.5
+"""Seconds between two looks at the registry: one `stat` each."""
+
+_log = logging.getLogger(LOGGER)
+
+
+class LiveModel:
+    """Holds the recommender in use. `start` once; then `run` in the background, or `catch_up` by hand."""
+
+    def __init__(self, registry: Registry, store: Store, settings: Settings, telemetry: Telemetry) -> None:
+        self.registry = registry
+        self._store, self._settings, self._telemetry = store, settings, telemetry
+        self._stamp: tuple[int, int, int] | None = None
+        self._turn = asyncio.Lock()
+        self.refused = False
+        """Whether the registry's champion is one that must not be loaded."""
+        self._recommender: Recommender | None = None
+
+    @property
+    def recommender(self) -> Recommender:
+        """What answers now."""
+        assert self._recommender is not None, "start() comes first"  # noqa: S101 - a fault of ours, not of a caller
+        return self._recommender
+
+    @property
+    def label(self) -> str:
+        """The model that answers now, such as `main/7`."""
+        return self.recommender.model.label
+
+    def start(self) -> None:
+        """Take the champion, or the newest earlier one that is whole, or none: then habit and popularity answer."""
+        stamp = self.registry.stamp(MAIN)
+        self._put(self._build(self._first_whole()))
+        self._stamp = stamp
+
+    async def run(self) -> None:
+        """Follow the registry until cancelled."""
+        while True:
+            await asyncio.sleep(EVERY)
+            try:
+                await self.catch_up()
+            except Exception:
+                _log.exception("The registry could not be read; the model in use goes on answering.")
+
+    async def catch_up(self) -> None:
+        """Put the registry's champion in use, where it is another one than before."""
+        async with self._turn:
+            stamp = self.registry.stamp(MAIN)
+            if stamp == self._stamp:
+                return
+            try:
+                recommender = await asyncio.to_thread(self._next)
+            except (ArtefactError, NotFoundError):
+                self._refuse()
+            else:
+                self.refused = False
+                if recommender is not None:
+                    self._put(recommender)
+            self._stamp = stamp
+
+    def _next(self) -> Recommender | None:
+        """The recommender of another champion than the one in use, None where that has not changed."""
+        number = self.registry.resolve(MAIN)
+        return None if f"{MAIN}/{number}" == self.label else self._build(self._load(number))
+
+    def _first_whole(self) -> Model:
+        try:
+            aliases = self.registry.aliases(MAIN)
+        except ArtefactError:
+            self._refuse()
+            return untrained()
+        for number in filter(None, (aliases.champion, *reversed(aliases.history))):
+            try:
+                return self._load(number)
+            except (ArtefactError, NotFoundError):
+                self._refuse()
+        return untrained()
+
+    def _load(self, number: int) -> Model:
+        arrays, manifest = self.registry.load(MAIN, number)
+        return model_from(arrays, manifest, f"{MAIN}/{number}")
+
+    def _build(self, model: Model) -> Recommender:
+        return Recommender(self._store, model, self._settings)
+
+    def _put(self, recommender: Recommender) -> None:
+        self._recommender = recommender
+        self._telemetry.model.info({"label": self.label})
+        self._telemetry.reloads.labels("taken").inc()
+        _log.info("A model is in use.", extra={"fields": {"model": self.label}})
+
+    def _refuse(self) -> None:
+        self.refused = True
+        self._telemetry.reloads.labels("refused").inc()
+        _log.exception("The champion is refused; `murmeli models list` says why.")

@@ -1,0 +1,127 @@
+"""Every error as an RFC 9457 problem document that shows nothing of what the caller sent."""
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from recommender.errors import (
+    ArtefactError,
+    ConflictError,
+    MurmeliError,
+    NotFoundError,
+    RefusedError,
+    StoreError,
+    StoreFullError,
+    UsageError,
+)
+from serving.schemas import FIELD_NAMES
+
+MEDIA_TYPE = "application/problem+json"
+TYPE = "urn:murmeli:problem:"
+MOST_ERRORS = 20
+RETRY_AFTER = "1"
+
+
+class BusyError(MurmeliError):
+    """More is waiting to be written than fits into memory, or the service is stopping: HTTP 503."""
+
+
+_OURS: dict[type[MurmeliError], tuple[int, str, str]] = {
+    UsageError: (400, "usage", "This cannot be asked"),
+    NotFoundError: (404, "not-found", "There is no such thing"),
+    ConflictError: (409, "conflict", "Two truths about one thing"),
+    RefusedError: (409, "refused", "The gate refused"),
+    ArtefactError: (409, "model-damaged", "The model must not be loaded"),
+    BusyError: (503, "busy", "Too much is waiting"),
+    StoreFullError: (507, "store-full", "There is no room left to write"),
+    StoreError: (503, "store", "The store cannot do its work"),
+    MurmeliError: (500, "internal", "Something went wrong here"),
+}
+
+_THEIRS = {
+    400: ("bad-request", "The body could not be read."),
+    404: ("no-such-route", "There is no such route. GET /docs lists those there are."),
+    405: ("method-not-allowed", "This route has other methods. GET /docs lists them."),
+    408: ("body-too-slow", "The body took too long to arrive. Send it again, in smaller parts."),
+    413: ("body-too-large", "The body is larger than 1 MB. Send it in several calls."),
+}
+
+
+def problem(status: int, code: str, title: str, detail: str, errors: Sequence[dict[str, str]] = ()) -> Response:
+    """One problem document."""
+    content: dict[str, Any] = {"type": TYPE + code, "title": title, "status": status, "detail": detail}
+    if errors:
+        content["errors"] = list(errors)
+    headers = {"Retry-After": RETRY_AFTER} if status == HTTPStatus.SERVICE_UNAVAILABLE else None
+    return Response(orjson.dumps(content), status, headers, MEDIA_TYPE)
+
+
+def internal_problem() -> Response:
+    """What a caller sees of a fault of ours; the log has the rest under the request's id."""
+    return problem(
+        500, "internal", "Something went wrong here", "The fault is on this side; the log has it by X-Request-Id."
+    )
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error of this application with a problem document."""
+    app.add_exception_handler(MurmeliError, _of_ours)
+    app.add_exception_handler(HTTPException, _of_theirs)
+    app.add_exception_handler(RequestValidationError, _of_validation)
+
+
+async def _of_ours(_: Request, error: Exception) -> Response:
+    status, code, title = next(_OURS[kind] for kind in type(error).__mro__ if kind in _OURS)
+    return problem(status, code, title, str(error))
+
+
+async def _of_theirs(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - for the type checker: it is registered for this type
+    title = HTTPStatus(error.status_code).phrase
+    code, detail = _THEIRS.get(error.status_code, (title.lower().replace(" ", "-"), title + "."))
+    answer = problem(error.status_code, code, title, detail)
+    if allow := (error.headers or {}).get("Allow"):
+        answer.headers["Allow"] = allow
+    return answer
+
+
+async def _of_validation(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - as above
+    found = error.errors()
+    if isinstance(error.body, bytes) and "json" not in request.headers.get("content-type", ""):
+        return problem(415, "media-type", "The body is not said to be JSON", "Send `content-type: application/json`.")
+    if any(one["type"] == "json_invalid" for one in found):
+        return unreadable_json()
+    errors = [{"at": _place(one["loc"]), "code": one["type"], "detail": one["msg"]} for one in found]
+    distinct = list({one["at"]: one for one in reversed(errors)}.values())[::-1][:MOST_ERRORS]
+    return problem(422, "invalid", "The request does not fit", "See `errors`: where, what, and why.", distinct)
+
+
+def cross_site_problem() -> Response:
+    """A browser asks on behalf of a page of another site: there are no keys yet that could tell friend from foe."""
+    return problem(403, "cross-site", "Another site's page asks", "Pages of another site may not write here.")
+
+
+def unreadable_json() -> Response:
+    """The body is not JSON: broken off, too deep, not UTF-8, or with a number or a character that JSON lacks."""
+    return problem(
+        400,
+        "invalid-json",
+        "The body is not JSON",
+        "Wanted: UTF-8 JSON without NaN or Infinity, numbers that fit a double, whole characters, no deep nesting.",
+    )
+
+
+def _place(location: Sequence[str | int]) -> str:
+    """Where the fault is, as far as the names are ours: a caller's own key is a value too."""
+    place: list[str] = []
+    for part in location:
+        if isinstance(part, str) and part not in FIELD_NAMES:
+            break
+        place.append(str(part))
+    return ".".join(place)

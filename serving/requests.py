@@ -1,0 +1,59 @@
+"""How a body is read: with a limit, with a deadline, and by a parser that knows no NaN and no bottomless depth."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import orjson
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+
+LARGEST_BODY = 1_000_000
+BODY_SECONDS = 20.0
+
+
+class LimitedRequest(Request):
+    """A request whose body is at most LARGEST_BODY bytes and arrives within BODY_SECONDS."""
+
+    async def body(self) -> bytes:
+        if not hasattr(self, "_body"):
+            self._body = await _read(self)
+        return self._body
+
+    async def json(self) -> object:
+        return orjson.loads(await self.body())
+
+
+class Route(APIRoute):
+    """A route whose handlers get a LimitedRequest."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handler = super().get_route_handler()
+
+        async def handle(request: Request) -> Response:
+            return await handler(LimitedRequest(request.scope, request.receive))
+
+        return handle
+
+
+async def _read(request: Request) -> bytes:
+    if int(request.headers.get("content-length", 0)) > LARGEST_BODY:
+        raise HTTPException(413)
+    parts: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for part in request.stream():
+                size += len(part)
+                if size > LARGEST_BODY:
+                    raise HTTPException(413)
+                parts.append(part)
+    except TimeoutError:
+        raise HTTPException(408) from None
+    return b"".join(parts)
+
+
+def answer(content: object) -> Response:
+    """What orjson makes of dictionaries, lists and dataclasses; a NaN would become null."""
+    return Response(orjson.dumps(content), media_type="application/json")

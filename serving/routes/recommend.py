@@ -1,0 +1,136 @@
+"""The answers: a page, one slot, the caller's own list, similar items, and why."""
+
+from dataclasses import asdict, replace
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+
+from recommender.errors import UsageError
+from recommender.history import Context
+from recommender.recommender import (
+    RankedItem,
+    Recommendation,
+    Slot,
+    SlotRequest,
+    new_recommendation_id,
+)
+from recommender.recommender import Request as Question
+from recommender.types import Kind
+from serving.requests import Route, answer
+from serving.schemas import (
+    MOST_IDS,
+    At,
+    Channel,
+    ExplanationOut,
+    Identity,
+    ItemId,
+    K,
+    PlacementName,
+    RankCall,
+    RankingOut,
+    RecommendationOut,
+    RecommendCall,
+)
+from serving.site import Site, site_of
+
+router = APIRouter(route_class=Route, tags=["answers"])
+
+MOST_EXPLAINED = 50
+"""Items explained by one call: each is ranked anew, about a millisecond."""
+
+SIMILAR = 10
+
+
+@router.post("/v1/recommend", response_model=RecommendationOut, summary="Fill a page")
+async def recommend(request: Request, call: RecommendCall) -> Response:
+    """What this customer needs first, in each slot, in this channel, now. Slots are filled in their order."""
+    site = site_of(request)
+    context = site.context(call.context.channel, call.context.at)
+    slots = tuple(SlotRequest(slot.placement, slot.k, tuple(slot.exclude)) for slot in call.slots)
+    given = _recommend(site, Question(call.customer, slots, context))
+    return answer(_explained(site, call.customer, context, given) if call.explain else given)
+
+
+@router.get("/v1/recommend/{placement}", response_model=RecommendationOut, summary="Fill one slot")
+async def recommend_one(
+    request: Request,
+    placement: PlacementName,
+    customer: Annotated[Identity, Query(examples=["crm:123"])],
+    k: K | None = None,
+    channel: Channel | None = None,
+    at: At | None = None,
+    exclude: Annotated[list[ItemId], Query(max_length=MOST_IDS)] = [],  # noqa: B006 - FastAPI copies it
+) -> Response:
+    """The same for one slot."""
+    site = site_of(request)
+    slot = SlotRequest(placement, k, tuple(exclude))
+    return answer(_recommend(site, Question(customer, (slot,), site.context(channel, at))))
+
+
+@router.post("/v1/rank", response_model=RankingOut, summary="Rank a list")
+async def rank(request: Request, call: RankCall) -> Response:
+    """The caller's own candidates, best first; those that nobody ever heard of come last."""
+    site = site_of(request)
+    context = site.context(call.context.channel, call.context.at)
+    kind = call.kind or _kind_of(site, call.candidates)
+    ranked = site.live.recommender.rank(call.customer, call.candidates, kind, context)
+    return _ranking(site, "rank", call.customer, context, ranked)
+
+
+@router.get("/v1/similar", response_model=RankingOut, summary="Similar items")
+async def similar(request: Request, item: Annotated[ItemId, Query(examples=["pay-bill"])], k: K = SIMILAR) -> Response:
+    """What goes with an item, by how it was used and by its attributes; nobody's own history counts."""
+    site = site_of(request)
+    return _ranking(site, "similar", None, None, site.live.recommender.similar(item, k))
+
+
+@router.get("/v1/explain", response_model=ExplanationOut, summary="Why, or why not")
+async def explain(
+    request: Request,
+    customer: Annotated[Identity, Query(examples=["crm:123"])],
+    item: Annotated[ItemId, Query(examples=["pay-bill"])],
+    placement: Annotated[PlacementName, Query(examples=["home.features"])],
+    channel: Channel | None = None,
+    at: At | None = None,
+) -> Response:
+    """Why an item stands where it stands for a customer, or why it does not stand there."""
+    site = site_of(request)
+    return answer(site.live.recommender.explain(customer, item, placement, site.context(channel, at)))
+
+
+def _recommend(site: Site, question: Question) -> Recommendation:
+    given = site.live.recommender.recommend(question)
+    degraded = _degraded(site, given.degraded)
+    if degraded != given.degraded:
+        given = replace(given, degraded=degraded)
+    site.record(given.recommendation_id, "recommend", question.customer, question.context, given.slots, degraded)
+    return given
+
+
+def _ranking(
+    site: Site, call: str, customer: str | None, context: Context | None, ranked: list[RankedItem]
+) -> Response:
+    degraded = _degraded(site, () if site.live.recommender.model.trained else ("model",))
+    id_ = new_recommendation_id()
+    site.record(id_, call, customer, context, [Slot("", tuple(ranked))], degraded)
+    return answer({"recommendation_id": id_, "model": site.live.label, "degraded": degraded, "items": ranked})
+
+
+def _degraded(site: Site, own: tuple[str, ...]) -> tuple[str, ...]:
+    return (*own, "champion") if site.live.refused else own
+
+
+def _kind_of(site: Site, candidates: list[str]) -> Kind:
+    entries = map(site.live.recommender.catalogue.entry, candidates)
+    return next((entry.kind for entry in entries if entry), Kind.CONTENT)
+
+
+def _explained(site: Site, customer: str, context: Context, given: Recommendation) -> dict[str, Any]:
+    if sum(len(slot.items) for slot in given.slots) > MOST_EXPLAINED:
+        raise UsageError(f"One call explains up to {MOST_EXPLAINED} items; ask for fewer with `k`.")
+    page = asdict(given)
+    for slot in page["slots"]:
+        for item in slot["items"]:
+            why = site.live.recommender.explain(customer, item["item"], slot["placement"], context)
+            item["parts"] = why.parts
+    return page

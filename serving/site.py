@@ -1,0 +1,123 @@
+"""Everything that one running service is made of, and how it starts and stops."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+
+import numpy as np
+from fastapi import Request
+
+from recommender.errors import UsageError
+from recommender.events import Door, system_clock
+from recommender.history import Context
+from recommender.instants import Clock
+from recommender.recommender import Slot
+from recommender.registry import Registry
+from recommender.settings import Settings
+from recommender.stores.base import Store
+from recommender.types import MINUTE, code32
+from serving.ingest import Ingest, Writer
+from serving.ledger import Answer, WriteBehind
+from serving.live_model import LiveModel
+from serving.telemetry import LOGGER, Telemetry
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Site:
+    """One site, wired together once. A route finds it with `site_of`."""
+
+    settings: Settings
+    store: Store
+    writer: Writer
+    ingest: Ingest
+    ledger: WriteBehind
+    live: LiveModel
+    telemetry: Telemetry
+    clock: Clock
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Follow the registry and write the ledger meanwhile; at the end, finish what was taken and close."""
+        tasks = [asyncio.create_task(self.live.run()), asyncio.create_task(self.ledger.run())]
+        try:
+            yield
+        finally:
+            await self.ingest.close()
+            for task in tasks:
+                task.cancel()
+            for task in tasks:
+                with suppress(asyncio.CancelledError):
+                    await task
+            await self.ledger.flush()
+            await asyncio.to_thread(self.writer.close)
+            self.store.close()
+            logging.getLogger(LOGGER).info("Stopped; every accepted event is on disk.")
+
+    @property
+    def degraded(self) -> tuple[str, ...]:
+        """The parts that do not do their work now."""
+        parts = {
+            "model": not self.live.recommender.model.trained,
+            "champion": self.live.refused,
+            "store": self.ingest.failing,
+            "ledger": self.ledger.failing,
+        }
+        return tuple(part for part, missing in parts.items() if missing)
+
+    def context(self, channel: str | None, at: str | None) -> Context:
+        """Where and when an answer is wanted. Raises UsageError where `at` is no time."""
+        code = code32(channel or "")
+        if at is None:
+            now = system_clock()
+            zone = int(self.clock.offsets(np.array([now], np.int64), local=False)[0]) // MINUTE
+            return Context(now, zone, code)
+        instants = self.clock.read([at])
+        if instants.bad[0] or instants.missing[0]:
+            raise UsageError(
+                "`at` is not a time. Write ISO 8601, or seconds or milliseconds since 1970; in a query `+` is `%2B`."
+            )
+        return Context(int(instants.utc[0]), int(instants.zone[0]), code)
+
+    def record(
+        self,
+        recommendation_id: str,
+        call: str,
+        customer: str | None,
+        context: Context | None,
+        slots: Sequence[Slot],
+        degraded: tuple[str, ...],
+    ) -> None:
+        """Put one answer on the ledger and count it."""
+        answer = Answer(
+            recommendation_id, system_clock(), call, customer, self.live.label, degraded, context, tuple(slots)
+        )
+        self.ledger.add(answer)
+        self.telemetry.answers.labels(call).inc()
+        for part in degraded:
+            self.telemetry.degraded.labels(part).inc()
+
+
+def assemble(settings: Settings, store: Store, registry: Registry) -> Site:
+    """A site from its parts, with its model in place. Raises StoreError where the store cannot be read."""
+    telemetry = Telemetry()
+    writer = Writer()
+    live = LiveModel(registry, store, settings, telemetry)
+    live.start()
+    return Site(
+        settings,
+        store,
+        writer,
+        Ingest(store.events, Door(settings.zone_info), writer, telemetry),
+        WriteBehind(store.ledger, writer, telemetry, settings.serving.ledger_days, system_clock),
+        live,
+        telemetry,
+        Clock(settings.zone_info),
+    )
+
+
+def site_of(request: Request) -> Site:
+    """The site that a request is for."""
+    site: Site = request.app.state.site
+    return site
