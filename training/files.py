@@ -303,3 +303,12 @@ class ParquetTable:
         if kind.startswith("DECIMAL"):
             return f"CAST({quoted} AS DOUBLE)"
         return f"CAST({quoted} AS VARCHAR)" if kind in ("UUID", "TIME") else quoted
+
+
+def csv_to_parquet(source: Path, target: Path) -> None:
+    """Write a CSV file with a header as Parquet, all columns as text."""
+    import duckdb
+
+    with duckdb.connect(config=_DUCKDB) as database:
+        table = database.read_csv(str(source), header=True, all_varchar=True)
+        table.write_parquet(str(target), compression="zstd")
