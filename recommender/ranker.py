@@ -96,15 +96,20 @@ class Ranker:
         return probability
 
 
-def _lift(part: Scores, positions: IntArray, size: int) -> FloatArray:
-    """Shape (columns, k): a source's values at some positions less their mean over all `size` items."""
+def values_at(part: Scores, positions: IntArray) -> FloatArray:
+    """Shape (columns, k): what a source says of some positions, less its floor."""
     if part.at is None:
-        dense: FloatArray = part.values[:, positions] - part.values.mean(axis=1, keepdims=True)
+        dense: FloatArray = part.values[:, positions] - part.floor[:, None]
         return dense
-    above = part.values - part.floor[:, None]
-    chosen = np.zeros((part.floor.size, positions.size), np.float32)
+    above = np.zeros((part.floor.size, positions.size), np.float32)
     if part.at.size:
         where = np.minimum(np.searchsorted(part.at, positions), part.at.size - 1)
-        chosen = np.where(part.at[where] == positions, above[:, where], chosen)
-    lift: FloatArray = chosen - above.sum(axis=1, keepdims=True) / size
+        above = np.where(part.at[where] == positions, part.values[:, where] - part.floor[:, None], above)
+    return above
+
+
+def _lift(part: Scores, positions: IntArray, size: int) -> FloatArray:
+    """Shape (columns, k): a source's values at some positions less their mean over all `size` items."""
+    mean = (part.values - part.floor[:, None]).sum(axis=1, keepdims=True) / size
+    lift: FloatArray = values_at(part, positions) - mean
     return lift
