@@ -146,10 +146,10 @@ class Registry:
             return Aliases.model_validate_json((self._home(name) / ALIASES).read_bytes())
         except FileNotFoundError:
             return Aliases()
-        except (OSError, ValidationError) as error:
-            raise ArtefactError(
-                f"{name}/{ALIASES} cannot be read or is damaged. Remove it, then promote a version."
-            ) from error
+        except OSError as error:
+            raise ArtefactError(f"{name}/{ALIASES} cannot be read: {error.strerror}. Check its rights.") from error
+        except ValidationError as error:
+            raise ArtefactError(f"{name}/{ALIASES} is damaged. Remove it, then promote a version.") from error
 
     def promote(self, name: str, version: int | str) -> int:
         """Make a version the champion, after every check of it; returns its number. The one before is remembered."""
@@ -163,14 +163,12 @@ class Registry:
     def rollback(self, name: str = MAIN) -> int:
         """Make the champion before this one the champion again; returns its number. UsageError where there is none."""
         home = self._home(name)
-        if not self.aliases(name).history:
-            raise UsageError(f"The model {name} has no earlier champion; `murmeli models list` shows what it has.")
+        _earlier(self.aliases(name))  # before the lock, which would make a file where nothing is
         with _writing(), _locked(home):
             aliases = self.aliases(name)
-            number = self.resolve(name, aliases.history[-1])
+            number = self.resolve(name, _earlier(aliases))
             read_bundle(home / str(number))
-            back = {"champion": number, "history": aliases.history[:-1]}
-            _write_aliases(home, aliases.model_copy(update=back))
+            _write_aliases(home, aliases.model_copy(update={"champion": number, "history": aliases.history[:-1]}))
         return number
 
     def stamp(self, name: str = MAIN) -> tuple[int, int, int]:
@@ -199,6 +197,12 @@ def _version(home: Path, number: int) -> Version:
         return Version(number, read_manifest(home / str(number)), None)
     except ArtefactError as error:
         return Version(number, None, str(error))
+
+
+def _earlier(aliases: Aliases) -> int:
+    if not aliases.history:
+        raise UsageError("There is no earlier champion. `murmeli models list` shows what can be promoted.")
+    return aliases.history[-1]
 
 
 def _mentioned(aliases: Aliases) -> list[int]:
