@@ -27,14 +27,13 @@ import apsw
 import numpy as np
 
 from benchmarks.measure import Clock, bytes_of, leg, peak_mb, print_table
+from training.runs import RUN
 
 TABLE = """
 CREATE TABLE events(identity INTEGER NOT NULL, key INTEGER NOT NULL, digest INTEGER NOT NULL, record BLOB NOT NULL,
     event_id TEXT, extra TEXT, PRIMARY KEY(identity, key)) WITHOUT ROWID
 """
 STRONG = ("crm", "id")
-RUN = 2_000_000
-"""How many events the importer sorts at a time."""
 
 
 def simulated(folder: Path, events: int, customers: int, items: int) -> Path:
