@@ -1,0 +1,39 @@
+"""Neighbours: who used this also used that."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from scipy import sparse
+
+from recommender.history import Query
+from recommender.sources.base import Scores
+from recommender.sources.usage import scaled_sparse, usage
+from recommender.types import FloatArray, IntArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Neighbours:
+    """A sparse item-item matrix; a customer's scores are the sum of the rows of what they used.
+
+    starts: shape (known + 1,); the neighbours of item i are item[starts[i]:starts[i + 1]], ascending,
+    each with the weight at the same place.
+    """
+
+    starts: IntArray
+    item: IntArray
+    weight: FloatArray
+
+    name: ClassVar[str] = "neighbours"
+    reason: ClassVar[str] = "used together"
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return ("neighbours",)
+
+    def score(self, queries: Sequence[Query]) -> list[Scores]:
+        if not queries:
+            return []
+        known = self.starts.size - 1
+        weights = sparse.csr_array((self.weight, self.item, self.starts), shape=(known, known))
+        return scaled_sparse(usage(queries, known) @ weights)

@@ -1,0 +1,128 @@
+"""Fits the weights of a plain linear blend, by what it would have put on the first page of held-out customers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from recommender.history import Query
+from recommender.ranker import Ranker
+from recommender.sources.base import Source
+from recommender.sources.usage import used
+from recommender.types import FloatArray, IntArray
+
+PAGE = 20
+POOL = 60
+"""Of each column, so many of its best items enter a customer's pool; what no column likes cannot win."""
+
+STEPS = (0.0, 0.5, 0.7, 0.85, 1.2, 1.5, 2.0, 4.0)
+"""What a weight is multiplied by when a better one is looked for."""
+
+FIRST = 0.3
+"""A weight that is 0 is tried at this."""
+
+ROUNDS = 4
+
+CHUNK = 256
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pool:
+    """Held-out customers, each with the items that might come first.
+
+    values: shape (n, columns, p), the sources' scores; -inf where a customer has fewer than p items.
+    gain: shape (n, p), what the item is worth; 0 where it was not wanted. best: shape (n,), the gain of the best page.
+    """
+
+    values: FloatArray
+    gain: FloatArray
+    best: FloatArray
+
+
+def fit_blend(sources: Sequence[Source], pools: Sequence[Pool]) -> Ranker:
+    """Coordinate search for the weights with the best mean of NDCG over the pools, from the best single column."""
+    columns = tuple(f"{source.name}.{column}" for source in sources for column in source.columns)
+    weights = max((row for row in np.eye(len(columns), dtype=np.float32)), key=lambda row: _quality(pools, row))
+    quality = _quality(pools, weights)
+    for _ in range(ROUNDS):
+        before = quality
+        for column in range(len(columns)):
+            weights, quality = _improve(pools, weights, quality, column)
+        if quality <= before:
+            break
+    return Ranker(columns, weights[None])
+
+
+def _improve(pools: Sequence[Pool], weights: FloatArray, quality: float, column: int) -> tuple[FloatArray, float]:
+    tries = [weights[column] * step for step in STEPS] if weights[column] else [FIRST * s for s in (0.1, 0.3, 1, 3)]
+    for weight in tries:
+        candidate = weights.copy()
+        candidate[column] = weight
+        found = _quality(pools, candidate) if candidate.any() else 0.0
+        if found > quality:
+            weights, quality = candidate, found
+    return weights, quality
+
+
+def _quality(pools: Sequence[Pool], weights: FloatArray) -> float:
+    return float(np.mean([page_quality(pool, weights) for pool in pools]))
+
+
+def page_quality(pool: Pool, weights: FloatArray) -> float:
+    """Mean NDCG of the pages that these weights make, shape (columns,); gains as the pool states them."""
+    score = np.einsum("c,ncp->np", weights[weights != 0], pool.values[:, weights != 0])
+    place = min(PAGE, score.shape[1])
+    top = np.argpartition(-score, place - 1, axis=1)[:, :place]
+    top = np.take_along_axis(top, np.argsort(-np.take_along_axis(score, top, 1), axis=1, kind="stable"), 1)
+    discount = 1 / np.log2(np.arange(2, place + 2))
+    return float(np.mean((np.take_along_axis(pool.gain, top, 1) @ discount) / pool.best))
+
+
+def pool_of(
+    sources: Sequence[Source],
+    queries: Sequence[Query],
+    wanted: Sequence[IntArray],
+    worth: FloatArray,
+    *,
+    hide_used: bool,
+) -> Pool:
+    """Asks the sources. wanted: the held-out positions of each query. worth: shape (n items,), gain of a hit."""
+    values, gains, bests = [], [], []
+    for start in range(0, len(queries), CHUNK):
+        part = slice(start, start + CHUNK)
+        answers = [source.score(queries[part]) for source in sources]
+        for query, held, *scores in zip(queries[part], wanted[part], *answers, strict=True):
+            size = query.items.codes.size
+            columns = np.concatenate([score.dense(size) for score in scores])
+            hidden = used(query)[0] if hide_used else np.zeros(0, np.int64)
+            right = np.setdiff1d(held, hidden)
+            if right.size == 0:
+                continue
+            pool = _contenders(columns, hidden)
+            values.append(columns[:, pool])
+            gains.append(np.where(np.isin(pool, right), worth[pool], 0))
+            bests.append(_ideal(worth[right]))
+    return _stack(values, gains, bests)
+
+
+def _contenders(columns: FloatArray, hidden: IntArray) -> IntArray:
+    columns = columns.copy()
+    columns[:, hidden] = -np.inf
+    place = min(POOL, columns.shape[1] - hidden.size)
+    top = np.argpartition(-columns, place - 1, axis=1)[:, :place] if place < columns.shape[1] else np.arange(place)
+    return np.unique(top)
+
+
+def _ideal(worth: FloatArray) -> float:
+    best = np.sort(worth)[::-1][:PAGE]
+    return float(best @ (1 / np.log2(np.arange(2, best.size + 2))))
+
+
+def _stack(values: list[FloatArray], gains: list[FloatArray], bests: list[float]) -> Pool:
+    width = max((gain.size for gain in gains), default=1)
+    stacked = np.full((len(values), values[0].shape[0] if values else 0, width), -np.inf, np.float32)
+    gain = np.zeros((len(values), width), np.float32)
+    for row, (value, one) in enumerate(zip(values, gains, strict=True)):
+        stacked[row, :, : one.size] = value
+        gain[row, : one.size] = one
+    return Pool(stacked, gain, np.array(bests, np.float32))

@@ -1,0 +1,84 @@
+"""Fits what ranks content: the sources on everything, and their blend on slices held out of the same log."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from recommender.history import Context, Items, Query, history_of
+from recommender.ranker import Ranker
+from recommender.settings import Training
+from recommender.sources.base import Source
+from recommender.types import DAY, NOT_A_USE, BoolArray, IntArray
+from training.dataset import Log
+from training.fit.attributes import fit_attributes
+from training.fit.blend import Pool, fit_blend, pool_of
+from training.fit.factors import FactorSettings, fit_factors
+from training.fit.matrix import user_items, weights_of
+from training.fit.neighbours import fit_neighbours
+from training.fit.popularity import fit_popularity
+
+HELD_OUT = 0.2
+"""The share of events that a slice asks back."""
+
+JUDGES = 4_000
+"""Customers of a slice; more would not change the weights, only the time."""
+
+FLATTERY = 0.25
+"""A hit counts its item's uses to minus this power: random slices flatter what is popular."""
+
+
+def fit_content(
+    log: Log, items: Items, settings: Training, *, hide_used: bool = True
+) -> tuple[tuple[Source, ...], Ranker]:
+    """The published sources and their ranker. hide_used: whether the pages to be judged leave out what was used."""
+    held = hold_out(log, settings.seed)
+    earlier = fit_linear(log.select(~held), items, settings)
+    ranker = fit_blend(earlier, [ask_back(log, held, items, earlier, settings.seed, hide_used=hide_used)])
+    return fit_linear(log, items, settings), ranker
+
+
+def fit_linear(log: Log, items: Items, settings: Training) -> tuple[Source, ...]:
+    """The sources that learn from who used what, whatever the order."""
+    counts = user_items(log, items)
+    weights = weights_of(counts)
+    return (
+        fit_popularity(log, items),
+        fit_neighbours(weights, threads=settings.threads),
+        fit_factors(weights, FactorSettings.of(settings), threads=settings.threads),
+        fit_attributes(counts, items),
+    )
+
+
+def hold_out(log: Log, seed: int) -> BoolArray:
+    """Which events to ask back: the newest where the log has a clock, else drawn at random."""
+    time = log.events["time"]
+    if time.size and time.max() - time.min() >= DAY:
+        return np.asarray(time > np.quantile(time, 1 - HELD_OUT))
+    return np.random.default_rng(seed).random(time.size) < HELD_OUT
+
+
+def ask_back(
+    log: Log, held: BoolArray, items: Items, sources: Sequence[Source], seed: int, *, hide_used: bool
+) -> Pool:
+    """What the sources, fitted on the rest, say to customers of whom some events are held out."""
+    kept = log.select(~held)
+    wanted = held & ~np.isin(log.events["type"], NOT_A_USE)
+    asked = np.flatnonzero((np.bincount(log.who[wanted], minlength=log.customers) > 0) & (np.diff(kept.starts) > 0))
+    asked = np.sort(np.random.default_rng(seed).permutation(asked)[:JUDGES])
+    queries = [question(kept, customer, items) for customer in asked.tolist()]
+    rights = [_wanted(log, wanted, items, customer) for customer in asked.tolist()]
+    uses = np.bincount(items.positions(kept.events["item"]) + 1, minlength=items.codes.size + 1)[1:]
+    worth = (np.maximum(uses, 1) ** -FLATTERY).astype(np.float32)
+    return pool_of(sources, queries, rights, worth, hide_used=hide_used)
+
+
+def question(log: Log, customer: int, items: Items) -> Query:
+    """What this customer would be answered at the end of the log."""
+    history = history_of(log.profile(customer), items)
+    return Query(items, history, Context(now=log.span[1] if history.item.size == 0 else int(history.time[-1])))
+
+
+def _wanted(log: Log, wanted: BoolArray, items: Items, customer: int) -> IntArray:
+    part = slice(log.starts[customer], log.starts[customer + 1])
+    position = items.positions(log.events["item"][part][wanted[part]])
+    return np.unique(position[position >= 0])

@@ -1,0 +1,45 @@
+"""Fits item factors with implicit's alternating least squares."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from implicit.cpu.als import AlternatingLeastSquares
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from recommender.settings import Training
+from recommender.sources.factors import Factors
+from recommender.sources.usage import Matrix
+from training.fit.matrix import for_implicit
+
+
+@dataclass(frozen=True, slots=True)
+class FactorSettings:
+    """How the factors are fitted."""
+
+    factors: int = 64
+    alpha: float = 40.0
+    regularisation: float = 10.0
+    iterations: int = 15
+    seed: int = 7
+
+    @classmethod
+    def of(cls, settings: Training) -> "FactorSettings":
+        """What a site's settings say of it."""
+        return cls(factors=settings.factors, iterations=settings.iterations, seed=settings.seed)
+
+
+def fit_factors(weights: Matrix, settings: FactorSettings = FactorSettings(), threads: int = 2) -> Factors:
+    """weights: customers x items, see training/fit/matrix.py. The same threads and seed give the same bytes."""
+    with threadpool_limits(1, "blas"):  # implicit runs its own threads; BLAS ones inside them fight for the cores
+        model = AlternatingLeastSquares(
+            factors=settings.factors,
+            alpha=settings.alpha,
+            regularization=settings.regularisation,
+            iterations=settings.iterations,
+            num_threads=threads,
+            random_state=settings.seed,
+        )
+        model.fit(for_implicit(weights, np.float32), show_progress=False)
+        factors = np.ascontiguousarray(model.item_factors, np.float32)
+        gram = factors.T @ factors + np.float32(settings.regularisation) * np.eye(settings.factors, dtype=np.float32)
+    return Factors(factors, gram, np.array(settings.alpha, np.float32))

@@ -1,0 +1,46 @@
+"""implicit's own models as its users would run them: what a benchmark compares with."""
+
+from collections.abc import Callable
+
+import numpy as np
+from implicit.cpu.als import AlternatingLeastSquares
+from implicit.nearest_neighbours import BM25Recommender, CosineRecommender, TFIDFRecommender
+from scipy import sparse
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from recommender.sources.usage import Matrix
+from recommender.types import FloatArray, IntArray
+from training.fit.factors import FactorSettings
+from training.fit.matrix import for_implicit
+
+NEIGHBOURS = {
+    "implicit-cosine": CosineRecommender,
+    "implicit-tfidf": TFIDFRecommender,
+    "implicit-bm25": BM25Recommender,
+}
+
+Scoring = Callable[[IntArray], FloatArray]
+"""Scores of all items for some customers: (b,) -> (b, items), higher is better."""
+
+
+def fit_rival_neighbours(name: str, train: Matrix, threads: int, per_item: int = 100) -> Scoring:
+    """One of NEIGHBOURS."""
+    model = NEIGHBOURS[name](K=per_item, num_threads=threads)
+    model.fit(for_implicit(train, np.float32), show_progress=False)
+    similar = sparse.csr_array(model.similarity)
+    return lambda customers: np.asarray((train[customers] @ similar).toarray(), np.float32)
+
+
+def fit_rival_als(train: Matrix, settings: FactorSettings, threads: int) -> Scoring:
+    """Alternating least squares with the customers' factors of the fit itself: what the fold-in is measured against."""
+    with threadpool_limits(1, "blas"):
+        model = AlternatingLeastSquares(
+            factors=settings.factors,
+            alpha=settings.alpha,
+            regularization=settings.regularisation,
+            iterations=settings.iterations,
+            num_threads=threads,
+            random_state=settings.seed,
+        )
+        model.fit(for_implicit(train, np.float32), show_progress=False)
+    return lambda customers: np.asarray(model.user_factors[customers] @ model.item_factors.T, np.float32)

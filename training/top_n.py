@@ -1,0 +1,232 @@
+"""What else would this customer want: the top-n benchmark, in the protocol of the LightGCN papers.
+
+All items are ranked for every customer of the test file, except those that
+the customer has in the training file. Recall is hits over all test items;
+NDCG's best list has min(k, test items) hits. "Most used" and "most recent"
+rank only what a customer already used; all of that is masked here, so their
+lists are empty: the figures say that they have nothing to add.
+He et al., "LightGCN", SIGIR 2020.
+"""
+
+import gzip
+import resource
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from pydantic import JsonValue
+from scipy import sparse
+
+from recommender.errors import UsageError
+from recommender.history import Items
+from recommender.metrics import Values, bootstrap, coverage, gini, ndcg, novelty, recall
+from recommender.ranker import Ranker
+from recommender.settings import Training
+from recommender.sources.base import Source
+from recommender.sources.usage import Matrix
+from recommender.types import EVENT, USE, BoolArray, FloatArray, IntArray
+from training.dataset import Log, items_of, log_of
+from training.fit.content import fit_content, question
+from training.fit.factors import FactorSettings, fit_factors
+from training.fit.matrix import total
+from training.fit.neighbours import fit_neighbours
+from training.fit.popularity import fit_popularity
+from training.fit.rivals import NEIGHBOURS, fit_rival_als, fit_rival_neighbours
+
+Rank = Callable[[IntArray], FloatArray]
+"""Scores of all items for some customers: (b,) -> (b, items), higher is better, -inf for never."""
+
+Row = dict[str, JsonValue]
+
+Progress = Callable[[str, float, float | None], None]
+"""Called with a stage, how much of it is done, and of how much."""
+
+BLOCK = 256
+
+ROWS = 10
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Task:
+    """Who used what, and what they used next. train, test: customers x items, 1 where used."""
+
+    log: Log
+    items: Items
+    train: Matrix
+    test: Matrix
+    k: int
+
+
+def read_pairs(path: Path) -> Iterator[tuple[str, str]]:
+    """The (customer, item) pairs of a file: `customer item item ...` lines, or CSV `customer,item`; gzip too."""
+    opener = gzip.open if path.suffix == ".gz" else open
+    with opener(path, "rt", encoding="utf-8") as lines:
+        for number, line in enumerate(lines, 1):
+            if "," not in line:
+                customer, *items = line.split() or [""]
+                yield from ((customer, item) for item in items)
+                continue
+            cells = [cell.strip() for cell in line.split(",")]
+            if len(cells) != 2 or not all(cells):
+                raise UsageError(f"{path}, line {number}: wanted `customer,item`, found {len(cells)} cells.")
+            if number > 1 or cells[0].casefold() not in ("user", "customer"):
+                yield cells[0], cells[1]
+
+
+def read_task(train: Path, test: Path, k: int) -> Task:
+    """Both files, as the matrices to judge by and the log to train on."""
+    pairs, asked = list(read_pairs(train)), list(read_pairs(test))
+    if not pairs or not asked:
+        raise UsageError(f"{train if not pairs else test} holds no customer with an item.")
+    items = items_of(sorted({item for _, item in pairs} | {item for _, item in asked}))
+    place = {id_: position for position, id_ in enumerate(items.ids)}
+    row = {customer: at for at, customer in enumerate(dict.fromkeys(c for c, _ in (*pairs, *asked)))}
+    shape = (len(row), len(place))
+
+    def matrix(pairs: Sequence[tuple[str, str]]) -> Matrix:
+        at = np.array([row[customer] for customer, _ in pairs]), np.array([place[item] for _, item in pairs])
+        found = sparse.csr_array((np.ones(len(pairs), np.float32), at), shape=shape)
+        found.sum_duplicates()
+        found.data[:] = 1
+        return found
+
+    return Task(_log(matrix(pairs), items), items, matrix(pairs), matrix(asked), k)
+
+
+def _log(train: Matrix, items: Items) -> Log:
+    """The pairs as uses without a clock: all at one instant."""
+    events = np.zeros(train.nnz, EVENT)
+    events["item"], events["type"] = items.codes[train.indices], USE
+    events["key"] = np.arange(1, train.nnz + 1)
+    return log_of(np.repeat(np.arange(train.shape[0]), np.diff(train.indptr)), events)
+
+
+def top_lists(task: Task, rank: Rank, customers: IntArray) -> IntArray:
+    """Shape (b, k): the best items that each customer does not have yet, best first; -1 where there are none."""
+    lists = [np.zeros((0, task.k), np.int64)]
+    for start in range(0, customers.size, BLOCK):
+        block = customers[start : start + BLOCK]
+        score = rank(block)
+        seen = task.train[block].tocoo()
+        score[seen.row, seen.col] = -np.inf
+        k = min(task.k, score.shape[1])
+        top = np.argpartition(-score, k - 1, axis=1)[:, :k]
+        value = np.take_along_axis(score, top, 1)
+        order = np.argsort(-value, axis=1, kind="stable")
+        top = np.where(np.isneginf(np.take_along_axis(value, order, 1)), -1, np.take_along_axis(top, order, 1))
+        lists.append(np.pad(top, ((0, 0), (0, task.k - k)), constant_values=-1))
+    return np.concatenate(lists)
+
+
+def judge(task: Task, name: str, rank: Rank | None, fit_seconds: float) -> Row:
+    """One row of the table: means over the customers who have test items, with 95 % bootstrap intervals.
+
+    A `rank` of None has no item to offer to anybody.
+    """
+    customers = np.flatnonzero(np.diff(task.test.indptr) > 0)
+    started = time.perf_counter()
+    lists = top_lists(task, rank, customers) if rank else np.full((customers.size, task.k), -1)
+    seconds = time.perf_counter() - started
+    hits = _hits(task.test[customers], lists)
+    relevant = np.diff(task.test.indptr)[customers].astype(np.int64)
+    return {
+        "name": name,
+        **_summary(f"recall@{task.k}", recall(hits, relevant)),
+        **_summary(f"ndcg@{task.k}", ndcg(hits, relevant)),
+        "coverage": coverage(lists, task.items.codes.size),
+        "novelty": _or_none(novelty(lists, total(task.train, 0).astype(np.int64), task.train.shape[0])),
+        "gini": _or_none(gini(lists, task.items.codes.size)),
+        "n": int(customers.size),
+        "fit_seconds": round(fit_seconds, 2),
+        "rank_seconds": round(seconds, 2),
+    }
+
+
+def _or_none(value: float) -> float | None:
+    return None if np.isnan(value) else value
+
+
+def _summary(name: str, values: Values) -> Row:
+    mean, low, high = bootstrap(values)
+    return {name: mean, f"{name}_low": low, f"{name}_high": high}
+
+
+def _hits(test: Matrix, lists: IntArray) -> BoolArray:
+    found = np.zeros(lists.shape, np.bool_)
+    for start in range(0, lists.shape[0], BLOCK):
+        part = slice(start, start + BLOCK)
+        wanted = np.pad(test[part].toarray() > 0, ((0, 0), (0, 1)))  # the last column is for -1, no item
+        found[part] = np.take_along_axis(wanted, lists[part], 1)
+    return found
+
+
+def ranking_of(task: Task, sources: Sequence[Source], ranker: Ranker) -> Rank:
+    """What these sources, blended, would answer; the way an answer is computed when serving."""
+
+    def rank(customers: IntArray) -> FloatArray:
+        queries = [question(task.log, customer, task.items) for customer in customers.tolist()]
+        answers = [source.score(queries) for source in sources]
+        parts = zip(queries, *answers, strict=True)
+        return np.stack([ranker.blend(query, scores) for query, *scores in parts])
+
+    return rank
+
+
+def alone(source: Source) -> Ranker:
+    """The ranker that listens to one source only, to its first column."""
+    columns = tuple(f"{source.name}.{column}" for column in source.columns)
+    return Ranker(columns, np.eye(1, len(columns), dtype=np.float32))
+
+
+def run(train: Path, test: Path, k: int, settings: Training, progress: Progress = lambda *_: None) -> Row:
+    """The benchmark as one JSON document. progress: called with (stage, done, of how many)."""
+    started = time.perf_counter()
+    task = read_task(train, test, k)
+    results: list[JsonValue] = []
+    for row in rows(task, settings):
+        results.append(row)
+        progress("rows", len(results), ROWS)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    seconds = time.perf_counter() - started
+    return {"task": "top-n", "results": results, "seconds": round(seconds, 2), "peak_rss_mb": round(peak, 1)}
+
+
+def rows(task: Task, settings: Training) -> Iterator[Row]:
+    """The table, a row at a time: what the product does, what needs no model, its parts, and implicit as it comes."""
+    (sources, ranker), seconds = _timed(lambda: fit_content(task.log, task.items, settings))
+    yield judge(task, "murmeli", ranking_of(task, sources, ranker), seconds)
+    yield judge(task, "most-used", None, 0)
+    yield judge(task, "most-recent", None, 0)
+    for name, fit in _parts(task, settings).items():
+        source, seconds = _timed(fit)
+        yield judge(task, name, ranking_of(task, [source], alone(source)), seconds)
+    for name, fit_rival in _rivals(task, settings).items():
+        rank, seconds = _timed(fit_rival)
+        yield judge(task, name, rank, seconds)
+
+
+def _parts(task: Task, settings: Training) -> dict[str, Callable[[], Source]]:
+    return {
+        "popularity": lambda: fit_popularity(task.log, task.items),
+        "neighbours": lambda: fit_neighbours(task.train, threads=settings.threads),
+        "factors": lambda: fit_factors(task.train, FactorSettings.of(settings), threads=settings.threads),
+    }
+
+
+def _rivals(task: Task, settings: Training) -> dict[str, Callable[[], Rank]]:
+    rivals: dict[str, Callable[[], Rank]] = {
+        name: partial(fit_rival_neighbours, name, task.train, settings.threads) for name in NEIGHBOURS
+    }
+    rivals["implicit-als"] = lambda: fit_rival_als(task.train, FactorSettings.of(settings), settings.threads)
+    return rivals
+
+
+def _timed(fit: Callable[[], T]) -> tuple[T, float]:
+    started = time.perf_counter()
+    return fit(), time.perf_counter() - started
