@@ -116,7 +116,7 @@ def _own(query: Query) -> FloatArray:
         after = np.flatnonzero(item[:-back] == item[-back]) + back if item.size > back else item[:0]
         share, floor = _lean(place, after, PACES[-1], base, faint)
         rows.append(np.log(share / floor))
-    return np.array(rows, np.float32).reshape(-1, size)
+    return np.array(rows, np.float32).reshape(len(rows), size)
 
 
 def _lean(place: IntArray, after: IntArray, pace: int, share: Weights, floor: float) -> tuple[Weights, float]:

@@ -6,6 +6,7 @@ from typing import TypeAlias
 import numpy as np
 from scipy import sparse
 
+from recommender.features import used
 from recommender.history import Query
 from recommender.sources.base import Scores
 from recommender.types import FloatArray, IntArray
@@ -21,20 +22,17 @@ def saturate(count: FloatArray) -> FloatArray:
     return 1 + np.log(count)
 
 
-def used(query: Query) -> tuple[IntArray, FloatArray]:
+def weighed(query: Query) -> tuple[IntArray, FloatArray]:
     """The items that the customer used, ascending, and the weight of each: shapes (t,), (t,)."""
-    found = query.memo.get("used")
-    if found is None:
-        history = query.history
-        item, place = np.unique(np.concatenate([history.item, history.older_item]), return_inverse=True)
-        count = np.concatenate([np.ones(history.item.size), history.older_count])
-        found = query.memo["used"] = (item, saturate(np.bincount(place, count).astype(np.float32)))
-    return found  # type: ignore[return-value]
+    met = used(query)
+    size = met.at.size
+    count = np.bincount(met.place, minlength=size) + np.bincount(met.older_place, query.history.older_count, size)
+    return met.at, saturate(count.astype(np.float32))
 
 
 def usage(queries: Sequence[Query], size: int) -> Matrix:
     """The questions' customers x the first `size` items, as weights; what came later is left out."""
-    parts = [used(query) for query in queries]
+    parts = [weighed(query) for query in queries]
     cuts = [int(np.searchsorted(item, size)) for item, _ in parts]
     starts = np.concatenate([[0], np.cumsum(cuts)]).astype(np.int64)
     item = np.concatenate([item[:cut] for (item, _), cut in zip(parts, cuts, strict=True)])

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from recommender.features import used
 from recommender.history import Query
 from recommender.ranker import Ranker
 from recommender.sources.base import Source
-from recommender.sources.usage import used
 from recommender.types import FloatArray, IntArray
 
 PAGE = 20
@@ -94,7 +94,7 @@ def pool_of(
         for query, held, *scores in zip(queries[part], wanted[part], *answers, strict=True):
             size = query.items.codes.size
             columns = np.concatenate([score.dense(size) for score in scores])
-            hidden = used(query)[0] if hide_used else np.zeros(0, np.int64)
+            hidden = used(query).at if hide_used else np.zeros(0, np.int64)
             right = np.setdiff1d(held, hidden)
             if right.size == 0:
                 continue
