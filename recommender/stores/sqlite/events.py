@@ -10,7 +10,7 @@ import orjson
 from recommender.profile import Profile
 from recommender.stores.base import CustomerLog, EventBatch, Outcome, StoredEvent
 from recommender.stores.sqlite import parts
-from recommender.stores.sqlite.database import Database, fetch, number
+from recommender.stores.sqlite.database import Database, fetch
 from recommender.stores.sqlite.identities import enrol
 from recommender.stores.sqlite.items import name_items
 from recommender.stores.sqlite.scan import scan
@@ -38,8 +38,8 @@ class SqliteEvents:
     def append(self, batch: EventBatch) -> npt.NDArray[np.uint8]:
         with self._database.writing() as connection:
             who, first_new = enrol(connection, batch.identities, batch.who)
-            outcome = _judge(connection, who, batch, first_new)
-            accepted = np.flatnonzero(outcome == Outcome.ACCEPTED)
+            order, outcome = _judge(connection, who, batch, first_new)
+            accepted = order[outcome[order] == Outcome.ACCEPTED]
             new_names = batch.names.keys() - self._names
             new_items = batch.items.keys() - self._items
             if accepted.size:
@@ -48,20 +48,18 @@ class SqliteEvents:
                 connection.executemany(
                     "INSERT OR IGNORE INTO names VALUES (?, ?)", [(code, batch.names[code]) for code in new_names]
                 )
-                named = name_items(connection, batch, accepted, new_items)
+                named = name_items(connection, batch, np.sort(accepted), new_items)
         if accepted.size:
             self._names |= new_names
             self._items.update(named)
         return outcome
 
     def profile(self, identity: str) -> Profile:
-        with self._database.reading() as connection:
-            found = parts.of_customer(connection, identity)
-        return parts.add_up(found)
+        return parts.add_up(self._database.fetch(parts.OF_CUSTOMER, identity))
 
     def recent(self, identity: str, limit: int) -> list[StoredEvent]:
         with self._database.reading() as connection:
-            found = [row for row in parts.of_customer(connection, identity) if row[0] & parts.PART]
+            found = [row for row in fetch(connection, parts.OF_CUSTOMER, identity) if row[0] & parts.PART]
             events = np.frombuffer(b"".join([body for _, body in found]), EVENT)
             who = np.repeat([id_ >> PART_BITS for id_, _ in found], [len(body) // EVENT.itemsize for _, body in found])
             newest = np.lexsort((events["key"], events["seq"], events["time"]))[::-1][:limit]
@@ -71,12 +69,13 @@ class SqliteEvents:
         return scan(self._database, batch)
 
     def count(self) -> int:
-        with self._database.reading() as connection:
-            return number(connection, "SELECT value FROM totals WHERE name = 'events'")
+        return int(self._database.fetch("SELECT value FROM totals WHERE name = 'events'")[0][0])
 
 
-def _judge(connection: apsw.Connection, who: IntArray, batch: EventBatch, first_new: int) -> npt.NDArray[np.uint8]:
-    """An Outcome for each event: the first of an identity and key counts, in the store before in the batch."""
+def _judge(
+    connection: apsw.Connection, who: IntArray, batch: EventBatch, first_new: int
+) -> tuple[IntArray, npt.NDArray[np.uint8]]:
+    """The events' order by (identity, key), and an Outcome for each: the first of a key counts, the store's at best."""
     key = batch.records["key"]
     order = np.lexsort((key, who))
     sorted_who, sorted_key = who[order], key[order]
@@ -94,24 +93,24 @@ def _judge(connection: apsw.Connection, who: IntArray, batch: EventBatch, first_
     outcome = np.empty(order.size, np.uint8)
     repeated = np.where(batch.digests[order] == truth[group], Outcome.DUPLICATE, Outcome.CONFLICT)
     outcome[order] = np.where(first & ~stored[group], Outcome.ACCEPTED, repeated)
-    return outcome
+    return order, outcome
 
 
 def _write_log(connection: apsw.Connection, batch: EventBatch, who: IntArray, accepted: IntArray) -> None:
-    order = accepted[np.lexsort((batch.records["key"][accepted], who[accepted]))]
-    records = batch.records[order]
+    records = batch.records[accepted]
+    places = accepted.tolist()
     data, size = records.tobytes(), EVENT.itemsize
     rows = zip(
-        who[order].tolist(),
+        who[accepted].tolist(),
         records["key"].tolist(),
-        batch.digests[order].tolist(),
+        batch.digests[accepted].tolist(),
         [data[at : at + size] for at in range(0, len(data), size)],
-        [batch.event_ids[at] for at in order],
-        [batch.extras[at] for at in order],
+        map(batch.event_ids.__getitem__, places),
+        map(batch.extras.__getitem__, places),
         strict=True,
     )
     connection.executemany(_WRITE, rows)
-    connection.execute("UPDATE totals SET value = value + ? WHERE name = 'events'", (len(order),))
+    connection.execute("UPDATE totals SET value = value + ? WHERE name = 'events'", (len(places),))
 
 
 def _write_profiles(connection: apsw.Connection, records: EventArray, who: IntArray, first_new: int) -> None:

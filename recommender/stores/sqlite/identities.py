@@ -28,8 +28,7 @@ class SqliteIdentities:
         self._strong = tuple(strong)
 
     def find(self, identity: str) -> list[str]:
-        with self._database.reading() as connection:
-            return _of_customer(connection, identity) or [identity]
+        return [name for (name,) in self._database.fetch(_OF_CUSTOMER, identity)] or [identity]
 
     def link(self, a: str, b: str) -> list[str]:
         with self._database.writing() as connection:

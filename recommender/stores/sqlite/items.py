@@ -9,7 +9,7 @@ import orjson
 
 from recommender.errors import ConflictError
 from recommender.stores.base import EventBatch, Item
-from recommender.stores.sqlite.database import Database, fetch, number
+from recommender.stores.sqlite.database import Database, number
 from recommender.types import USE, IntArray, Kind, code64
 
 _NEXT = "SELECT coalesce(max(change), 0) + 1 FROM items"
@@ -41,9 +41,8 @@ class SqliteItems:
         return len(items)
 
     def get(self, item: str) -> Item | None:
-        with self._database.reading() as connection:
-            query = f"SELECT {_COLUMNS} FROM items WHERE code = ? AND NOT deleted"  # noqa: S608  our own words
-            rows = fetch(connection, query, code64(item))
+        query = f"SELECT {_COLUMNS} FROM items WHERE code = ? AND NOT deleted"  # noqa: S608  our own words
+        rows = self._database.fetch(query, code64(item))
         return _item(*rows[0]) if rows else None
 
     def delete(self, item: str) -> bool:
@@ -56,8 +55,7 @@ class SqliteItems:
 
     def changes(self, since: int) -> tuple[int, list[Item], list[str]]:
         query = f"SELECT change, deleted, {_COLUMNS} FROM items WHERE change > ? ORDER BY change, id"  # noqa: S608
-        with self._database.reading() as connection:
-            rows = fetch(connection, query, since)
+        rows = self._database.fetch(query, since)
         put = [_item(*row) for _, deleted, *row in rows if not deleted]
         return (rows[-1][0] if rows else since), put, [row[2] for row in rows if row[1]]
 

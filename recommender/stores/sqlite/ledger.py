@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from recommender.stores.sqlite.database import Database, fetch
+from recommender.stores.sqlite.database import Database
 
 
 class SqliteLedger:
@@ -21,8 +21,7 @@ class SqliteLedger:
 
     def read(self, recommendation_id: str) -> dict[str, Any] | None:
         query = "SELECT body FROM answers WHERE recommendation_id = ?"
-        with self._database.reading() as connection:
-            rows = fetch(connection, query, recommendation_id)
+        rows = self._database.fetch(query, recommendation_id)
         return dict(orjson.loads(rows[0][0])) if rows else None
 
     def prune(self, before: int) -> int:
@@ -32,6 +31,5 @@ class SqliteLedger:
 
     def state(self) -> dict[str, int]:
         query = "SELECT count(*), coalesce(min(at), 0), coalesce(max(at), 0) FROM answers"
-        with self._database.reading() as connection:
-            answers, oldest, newest = fetch(connection, query)[0]
+        answers, oldest, newest = self._database.fetch(query)[0]
         return {"answers": answers, "bytes": self._database.bytes(), "oldest": oldest, "newest": newest}

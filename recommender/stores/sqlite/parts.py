@@ -19,21 +19,17 @@ PART = (1 << PART_BITS) - 1
 
 _RECORD = EVENT.itemsize
 _FULL = SEALED * _RECORD
-_OF_CUSTOMER = f"""
+OF_CUSTOMER = f"""
 SELECT p.id, p.body FROM identities n CROSS JOIN identities i ON i.customer = n.customer
 CROSS JOIN parts p ON p.id BETWEEN i.id << {PART_BITS} AND (i.id << {PART_BITS}) + {PART} WHERE n.name = ?
 """  # noqa: S608  the numbers are our own
+"""Finds the parts of all identities of the customer behind one."""
 _OF_IDENTITY = "SELECT id, body FROM parts WHERE id BETWEEN ? AND ? ORDER BY id"
 _LAST = "SELECT id, body FROM parts WHERE id BETWEEN ? AND ? ORDER BY id DESC LIMIT 1"
 _WRITE = "INSERT OR REPLACE INTO parts VALUES (?, ?)"
 
 Parts = Sequence[tuple[Any, ...]]
 """(id, body), by identity and part."""
-
-
-def of_customer(connection: apsw.Connection, identity: str) -> Parts:
-    """The parts of all identities of the customer behind one."""
-    return fetch(connection, _OF_CUSTOMER, identity)
 
 
 def add_up(parts: Parts) -> Profile:
