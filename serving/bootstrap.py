@@ -4,6 +4,7 @@ import errno
 import socket
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import uvicorn
@@ -38,7 +39,7 @@ def serve(
 ) -> None:
     """Serve a home until SIGINT or SIGTERM. announce: is told the address, once; standard output where None.
 
-    Raises UsageError where the address cannot be had, before anything else is opened.
+    Raises MurmeliError where the address cannot be had, before anything else is opened.
     """
     settings = load_settings(home).serving
     with _listen(settings.host if host is None else host, settings.port if port is None else port) as listener:
@@ -53,7 +54,8 @@ def serve(
             timeout_graceful_shutdown=GRACE,
             lifespan="on",
         )
-        uvicorn.Server(config).run(sockets=[listener])
+        with suppress(KeyboardInterrupt):  # it has stopped by then; the server passes the signal on
+            uvicorn.Server(config).run(sockets=[listener])
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -66,9 +68,9 @@ def _listen(host: str, port: int) -> socket.socket:
 
 def _address_error(error: OSError, host: str, port: int) -> MurmeliError:
     if error.errno == errno.EADDRINUSE:
-        return UsageError(f"Port {port} is in use, perhaps by another murmeli. Stop that one, or give another --port.")
+        return MurmeliError(f"Port {port} is in use, perhaps by another murmeli. Stop that, or give another --port.")
     if error.errno == errno.EACCES:
-        return UsageError(f"Port {port} is not yours to open. Ports from 1024 on need no rights: give another --port.")
+        return MurmeliError(f"Port {port} is not yours to open. Give a --port from 1024 on; those need no rights.")
     return UsageError(f"{host} is no address of this machine ({error.strerror}). Give another --host.")
 
 

@@ -77,7 +77,7 @@ class WriteBehind:
         while True:
             if time.monotonic() - pruned > PRUNE_EVERY:
                 pruned = time.monotonic()
-                await self._prune()
+                await self.prune()
             await self.flush()
             await asyncio.sleep(EVERY)
 
@@ -109,7 +109,8 @@ class WriteBehind:
             self._pending.popleft()
             self._telemetry.ledger_lost.inc()
 
-    async def _prune(self) -> None:
+    async def prune(self) -> None:
+        """Forget what is older than its days."""
         try:
             await self._writer.run(lambda: self._ledger.prune(self._now() - self._days * DAY))
         except StoreError:

@@ -121,6 +121,7 @@ def _degraded(site: Site, own: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _kind_of(site: Site, candidates: list[str]) -> Kind:
+    site.live.recommender.refresh()
     entries = map(site.live.recommender.catalogue.entry, candidates)
     return next((entry.kind for entry in entries if entry), Kind.CONTENT)
 

@@ -1,0 +1,77 @@
+"""A small site to ask over HTTP, and models of it whose favourite is known."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from fastapi.testclient import TestClient
+
+from recommender.bundle import LogRange, Manifest
+from recommender.model import KindModel, Model, column_names, model_arrays, model_kinds
+from recommender.ranker import Ranker
+from recommender.registry import MAIN, Registry
+from recommender.settings import Settings
+from recommender.sources.popularity import Popularity
+from recommender.stores import open_store
+from recommender.types import FloatArray, IntArray, Kind, codes64
+from serving.app import create_app
+from serving.site import Site, assemble
+
+FEATURES = ("cards", "loan", "pay-bill")
+PAGE = {"customer": "crm:1", "slots": [{"placement": "home.features"}]}
+
+
+@contextmanager
+def site_in(home: Path, place: str = "memory") -> Iterator[Site]:
+    """A site with nothing in it but settings."""
+    settings = Settings()
+    store = open_store("memory:" if place == "memory" else home, strong=settings.strong)
+    yield assemble(settings, store, Registry(home / "models"))
+
+
+@contextmanager
+def client_of(home: Path, place: str = "memory") -> Iterator[TestClient]:
+    """A client of a site that runs."""
+    with site_in(home, place) as site, TestClient(create_app(site)) as client:
+        yield client
+
+
+def site_of(client: TestClient) -> Site:
+    site: Site = client.app.state.site  # type: ignore[attr-defined]
+    return site
+
+
+def favouring(item: str) -> Model:
+    """A model that finds one feature popular and the others not."""
+    codes = np.sort(codes64(FEATURES))
+    ids = sorted(FEATURES, key=lambda id_: int(codes64([id_])[0]))
+    share = np.array([0 if id_ == item else -3 for id_ in ids], np.float32)
+    nobody = np.zeros(0, np.int64)
+    parts = {Kind.FEATURE: (codes, ids, share), Kind.CONTENT: (nobody, [], np.zeros(0, np.float32))}
+    return Model({kind: _kind(*part) for kind, part in parts.items()})
+
+
+def _kind(codes: IntArray, ids: list[str], share: FloatArray) -> KindModel:
+    sources = (Popularity(share, np.array(-9, np.float32)),)
+    columns = column_names(sources)
+    return KindModel(codes, ids, sources, Ranker(columns, np.ones((1, len(columns)), np.float32)))
+
+
+def publish(home: Path, item: str) -> int:
+    """Publish a model that favours a feature; it is the challenger."""
+    model = favouring(item)
+    manifest = Manifest(code_version="0", seed=7, configuration={}, log=LogRange(), kinds=model_kinds(model))
+    return Registry(home / "models").publish(MAIN, model_arrays(model), manifest)
+
+
+def event(n: int, item: str = "pay-bill", **more: object) -> dict[str, Any]:
+    return {"event_id": f"e{n}", "customer": "crm:1", "type": "use", "item": item, **more}
+
+
+def shown(client: TestClient, customer: str = "crm:1") -> list[str]:
+    """The features that a customer sees, in their order."""
+    answer = client.get("/v1/recommend/home.features", params={"customer": customer})
+    assert answer.status_code == 200, answer.text
+    return [item["item"] for item in answer.json()["slots"][0]["items"]]
