@@ -11,6 +11,7 @@ import numpy as np
 
 from recommender.bundle import Array, KindEntry, Manifest
 from recommender.errors import ArtefactError
+from recommender.history import Context, History, Items, Query
 from recommender.ranker import ROWS, Ranker
 from recommender.sources import SOURCES
 from recommender.sources.base import Arrays, Source, from_arrays, to_arrays
@@ -122,8 +123,9 @@ def model_from(arrays: Mapping[str, Array], manifest: Manifest, label: str) -> M
     """The model that `model_arrays` and `model_kinds` took apart; ArtefactError where the parts do not fit."""
     try:
         kinds = {kind: _kind_from(f"{kind}.", entry, arrays) for kind, entry in manifest.kinds.items()}
-    except (KeyError, TypeError, ValueError) as error:
-        raise ArtefactError(f"The model {label} does not fit together: {error}. Train again.") from error
+    except (LookupError, TypeError, ValueError) as error:
+        why = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+        raise ArtefactError(f"The model {label} does not fit together: {why}. Train again.") from error
     return Model({**untrained().kinds, **kinds}, label, manifest)
 
 
@@ -148,9 +150,15 @@ def _kind_from(prefix: str, entry: KindEntry, arrays: Mapping[str, Array]) -> Ki
     codes = np.asarray(items["codes"], np.int64)
     if codes.shape != (len(ids),) or bool((codes[1:] <= codes[:-1]).any()):
         raise ValueError("the items' codes are not ascending, one per id")
-    sources = tuple(from_arrays(SOURCES[name], _owned(f"{prefix}{name}.", arrays)) for name in entry.sources)
+    owned = {name: _owned(f"{prefix}{name}.", arrays) for name in entry.sources}
+    for own in owned.values():
+        if {"item", "starts"} <= own.keys():
+            _check_rows(own, codes.size)
+    sources = tuple(from_arrays(SOURCES[name], own) for name, own in owned.items())
     weights = np.asarray(arrays[f"{prefix}ranker.weights"], np.float32)
-    return KindModel(codes, ids, sources, _ranker(entry.columns, weights, column_names(sources)))
+    part = KindModel(codes, ids, sources, _ranker(entry.columns, weights, column_names(sources)))
+    _try_out(part)
+    return part
 
 
 def _ranker(trained: tuple[str, ...], weights: FloatArray, columns: tuple[str, ...]) -> Ranker:
@@ -165,6 +173,28 @@ def _ranker(trained: tuple[str, ...], weights: FloatArray, columns: tuple[str, .
     moved = np.zeros((weights.shape[0], len(columns)), np.float32)
     moved[:, [columns.index(name) for name in trained]] = weights
     return Ranker(columns, moved)
+
+
+def _check_rows(table: Arrays, known: int) -> None:
+    """A table's rows lie in its columns, and name known items: compiled code follows them without a look."""
+    item, starts = np.asarray(table["item"], np.int64), np.asarray(table["starts"], np.int64)
+    rows = table.get("key", np.zeros(known)).size
+    if starts.shape != (rows + 1,) or starts[0] != 0 or starts[-1] != item.size or bool((np.diff(starts) < 0).any()):
+        raise ValueError("a table's rows do not fit its columns")
+    if item.size and not (item.min() >= 0 and item.max() < known):
+        raise ValueError("a table names items that are not there")
+
+
+def _try_out(part: KindModel) -> None:
+    """Raise where the parts cannot answer: for nobody, and for one who used the first item and then the last."""
+    size, none = part.codes.size, np.zeros(0, np.int64)
+    items = Items(part.codes, size, part.ids, np.zeros(size + 1, np.int64), none)
+    for item in (none, np.array([0, size - 1]) if size else none):
+        then = np.zeros_like(item)
+        query = Query(items, History(item, then, then, then, none, none), Context(now=0))
+        score = part.ranker.blend(query, [source.score([query])[0] for source in part.sources])
+        if score.shape != (size,) or not np.isfinite(score).all():
+            raise ValueError("it does not score every item")
 
 
 def _owned(prefix: str, arrays: Mapping[str, Array]) -> Arrays:
