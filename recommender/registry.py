@@ -98,7 +98,7 @@ class Registry:
                 write_bundle(new, arrays, manifest)
                 with _locked(home):
                     aliases = self.aliases(name)
-                    version = 1 + max([0, *self._numbers(home), *_mentioned(aliases)])
+                    version = 1 + max([0, *_numbers(home), *_mentioned(aliases)])
                     os.rename(new, home / str(version))
                     sync_folder(home)
                     _write_aliases(home, aliases.model_copy(update={"challenger": version}))
@@ -109,6 +109,10 @@ class Registry:
     def load(self, name: str = MAIN, version: int | str = "champion") -> tuple[dict[str, Array], Manifest]:
         """The arrays, mapped, and the manifest of a version, after every check; ArtefactError where one fails."""
         return read_bundle(self._home(name) / str(self.resolve(name, version)))
+
+    def manifest(self, name: str = MAIN, version: int | str = "champion") -> Manifest:
+        """The manifest of a version, without a look into its arrays."""
+        return read_manifest(self._home(name) / str(self.resolve(name, version)))
 
     def resolve(self, name: str = MAIN, version: int | str = "champion") -> int:
         """The number behind an alias or a number. NotFoundError where there is none."""
@@ -122,12 +126,12 @@ class Registry:
     def versions(self, name: str = MAIN) -> list[Version]:
         """All versions, ascending; sizes and manifests are checked here, the arrays' bytes when one is loaded."""
         home = self._home(name)
-        return [_version(home, number) for number in sorted(self._numbers(home))]
+        return [_version(home, number) for number in sorted(_numbers(home))]
 
     def strays(self, name: str = MAIN) -> list[Stray]:
         """What lies between the versions and should not: half-written folders, foreign files."""
         home = self._home(name)
-        numbers = {str(number) for number in self._numbers(home)}
+        numbers = {str(number) for number in _numbers(home)}
         found = sorted(set(_listing(home)) - numbers - {ALIASES, _LOCK})
         return [Stray(entry, _why_stray(entry)) for entry in found]
 
@@ -184,12 +188,13 @@ class Registry:
             raise UsageError("A model's name is made of a-z, 0-9, '-' and '_', at most 64 of them.")
         return self._folder / name
 
-    def _numbers(self, home: Path) -> list[int]:
-        return [int(entry) for entry in _listing(home) if _NUMBER.fullmatch(entry)]
-
 
 def _listing(home: Path) -> list[str]:
     return os.listdir(home) if home.is_dir() else []
+
+
+def _numbers(home: Path) -> list[int]:
+    return [int(entry) for entry in _listing(home) if _NUMBER.fullmatch(entry)]
 
 
 def _version(home: Path, number: int) -> Version:

@@ -45,6 +45,11 @@ def test_versions_count_up_and_the_newest_is_the_challenger(registry: Registry) 
     assert [who(registry, version) for version in (1, "2", "champion", "challenger")] == [10, 20, 20, 30]
 
 
+def test_a_manifest_can_be_read_alone(registry: Registry) -> None:
+    assert registry.manifest("main", 3) == registry.load("main", "challenger")[1]
+    assert registry.manifest().fingerprint == registry.versions()[1].manifest.fingerprint  # type: ignore[union-attr]
+
+
 def test_models_of_other_names_count_for_themselves(registry: Registry) -> None:
     assert publish(registry, 40, name="mail") == 1
     assert registry.names() == ["mail", "main"]
