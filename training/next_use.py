@@ -1,0 +1,179 @@
+"""What will this customer use next? Asked before each event of everybody's last part, of rankers and baselines alike.
+
+A customer's own past is known up to that very event, everybody else's up to
+the split. All items known by then are ranked; ties, and items without a
+score, go last; an item that nobody used before is a miss.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from recommender.history import Items, Query
+from recommender.metrics import Interval, hit, reciprocal_rank
+from recommender.model import KindModel
+from recommender.settings import Training
+from recommender.sources.base import Source
+from recommender.types import BoolArray, FloatArray, IntArray, Kind
+from training.dataset import Log
+from training.evaluation import DEPTHS, Ranking, Row, model_ranking, most_recent, most_used, popularity
+from training.fit.kind import Subject, fit_kind
+from training.fit.ranker import question
+from training.fit.transitions import fit_transitions
+
+PACE = 64
+"""The half-life of the transitions that serve as baselines, in times that the same steps were met."""
+
+CLUSTERS = 30
+"""With fewer customers than this, the interval is over blocks of time."""
+
+BLOCK = 100
+"""Questions in a row that make a block of time."""
+
+DRAWS = 1000
+
+BINS = 15
+"""Of equally many questions each, by how sure the ranker was of its first item."""
+
+Fit = Callable[[Subject], KindModel]
+Values = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trial:
+    """The questions: events of a log, ascending, that are asked for; earlier: what was fitted on."""
+
+    log: Log
+    items: Items
+    earlier: Subject
+    asked: IntArray
+
+
+@dataclass(slots=True)
+class Answers:
+    """One ranker's. rank: shape (n,), 0 for a miss; sure: (n,), the probability it gave to its first item."""
+
+    rank: IntArray
+    sure: Values
+
+
+def next_use(log: Log, items: Items, *, split: float = 0.8, seed: int = 7, fit: Fit | None = None) -> list[Row]:
+    """One row for each ranker: `name`, `hit@1`, `hit@3`, `hit@5`, `mrr` and its interval, `n`, and for ours `ece`.
+
+    fit: what makes a model of the earlier part; None is what the product does.
+    """
+    trial = _trial(log, items, split)
+    model = fit(trial.earlier) if fit else fit_kind(trial.earlier, Training(seed=seed))
+    steps = fit_transitions(trial.earlier.log, trial.earlier.items)
+    rankings: dict[str, Ranking] = {
+        "murmeli": model_ranking(model),
+        "most-used": most_used,
+        "most-recent": most_recent,
+        "popularity": popularity(Subject(Kind.FEATURE, trial.items, trial.earlier.log)),
+        "first-order": alone(steps, f"order-1-pace-{PACE}"),
+        "second-order": alone(steps, f"order-2-pace-{PACE}"),
+    }
+    answers = ask(trial, rankings)
+    clusters = _clusters(trial.log.who[trial.asked])
+    rows = [_row(name, said.rank, clusters, seed) for name, said in answers.items()]
+    rows[0]["ece"] = calibration_error(answers["murmeli"].sure, answers["murmeli"].rank == 1)
+    return rows
+
+
+def alone(source: Source, column: str) -> Ranking:
+    """A ranking by one column of a source."""
+    row = source.columns.index(column)
+    return lambda query: source.score([query])[0].dense(query.items.codes.size)[row]
+
+
+def ask(trial: Trial, rankings: dict[str, Ranking]) -> dict[str, Answers]:
+    """Every ranking's answer to every question."""
+    size = trial.asked.size
+    answers = {name: Answers(np.zeros(size, np.int64), np.zeros(size)) for name in rankings}
+    customers = trial.log.who[trial.asked]
+    wanted = trial.items.positions(trial.log.events["item"][trial.asked])
+    for number, (customer, at) in enumerate(zip(customers.tolist(), trial.asked.tolist(), strict=True)):
+        query = question(trial.log, trial.items, customer, at - int(trial.log.starts[customer]))
+        rankable = _rankable(query)
+        for name, ranking in rankings.items():
+            score = ranking(query)
+            answers[name].rank[number] = _rank(score, rankable, int(wanted[number]))
+            answers[name].sure[number] = _surest(score[rankable])
+    return answers
+
+
+def _trial(log: Log, items: Items, split: float) -> Trial:
+    """Each customer's uses cut in two; the items put into the order that a model of the first part has them in."""
+    log = log.select(Subject(Kind.FEATURE, items, log).uses)
+    place = np.arange(log.events.size) - log.starts[log.who]
+    first = place < (np.diff(log.starts) * split).astype(np.int64)[log.who]
+    earlier = log.select(first)
+    known = np.zeros(items.codes.size, np.bool_)
+    known[items.positions(earlier.events["item"])] = True
+    order = np.concatenate([np.flatnonzero(known), np.flatnonzero(~known)])
+    size = int(known.sum())
+    subject = Subject(Kind.FEATURE, _chosen(items, order[:size], size), earlier)
+    return Trial(log, _chosen(items, order, size), subject, np.flatnonzero(~first))
+
+
+def _chosen(items: Items, order: IntArray, known: int) -> Items:
+    """Some items in another order, their attributes left behind."""
+    nothing = np.zeros(order.size + 1, np.int64)
+    return Items(items.codes[order], known, [items.ids[at] for at in order], nothing, nothing[:0])
+
+
+def _rankable(query: Query) -> BoolArray:
+    """What is known at the time of a question: all items of the earlier part, and what the customer used since."""
+    known = np.arange(query.items.codes.size) < query.items.known
+    known[query.history.item] = True
+    return known
+
+
+def _rank(score: FloatArray, rankable: BoolArray, wanted: int) -> int:
+    """1 is first, ties go to the others; 0 where the item could not be ranked."""
+    return int(np.count_nonzero(score[rankable] >= score[wanted])) if rankable[wanted] else 0
+
+
+def _surest(score: FloatArray) -> float:
+    """The probability of the first item, if the scores are log-odds."""
+    return float(1 / np.exp(score - score.max()).sum()) if score.size and np.isfinite(score.max()) else 0.0
+
+
+def _clusters(who: IntArray) -> IntArray:
+    """Shape (n,): what is drawn together in a bootstrap: customers, or blocks of time where they are few."""
+    _, first, customer = np.unique(who, return_index=True, return_inverse=True)
+    if first.size >= CLUSTERS:
+        return customer
+    block = (np.arange(who.size) - first[customer]) // BLOCK
+    return np.unique(customer * who.size + block, return_inverse=True)[1]
+
+
+def _row(name: str, rank: IntArray, clusters: IntArray, seed: int) -> Row:
+    mean, low, high = clustered_bootstrap(reciprocal_rank(rank), clusters, seed)
+    hits = {f"hit@{k}": float(hit(rank, k).mean()) if rank.size else float("nan") for k in DEPTHS}
+    return {"name": name, **hits, "mrr": mean, "mrr_low": low, "mrr_high": high, "n": rank.size}
+
+
+def clustered_bootstrap(values: Values, clusters: IntArray, seed: int) -> Interval:
+    """The mean and its 95 % percentile interval, whole clusters drawn anew. clusters: shape (n,), numbers from 0."""
+    if values.size == 0:
+        return Interval(float("nan"), float("nan"), float("nan"))
+    size, total = np.bincount(clusters), np.bincount(clusters, values)
+    random = np.random.default_rng(seed)
+    draws = (random.integers(0, size.size, size.size) for _ in range(DRAWS))
+    low, high = np.quantile([total[drawn].sum() / size[drawn].sum() for drawn in draws], [0.025, 0.975])
+    return Interval(float(values.mean()), float(low), float(high))
+
+
+
+def calibration_error(sure: Values, right: BoolArray) -> float:
+    """How far, on average, "70 % sure" is from right 7 times in 10: over BINS bins of equally many questions.
+
+    Naeini, Cooper and Hauskrecht, "Obtaining well calibrated probabilities using Bayesian binning", 2015.
+    """
+    if sure.size == 0:
+        return float("nan")
+    parts = np.array_split(np.argsort(sure, kind="stable"), min(BINS, sure.size))
+    return float(sum(abs(float((sure[part] - right[part]).sum())) for part in parts) / sure.size)
