@@ -193,7 +193,9 @@ class Recommender:
         why_not = "it was used" if ranking.shelf.available[at[0]] else "it is not available"
         rank = None if not shown[at[0]] else int((ranking.score[shown] > ranking.score[at[0]]).sum()) + 1
         parts = {name: round(float(part[0]), 4) for name, part in ranking.parts(at).items()}
-        return Explanation(item, placement, rank, float(ranking.score[at[0]]), ranking.reasons(at)[0], parts, hidden)
+        return Explanation(
+            item, placement, rank, float(ranking.score[at[0]]), ranking.reasons(at)[0], parts, None if rank else why_not
+        )
 
     def _placement(self, name: str) -> Placement:
         try:
