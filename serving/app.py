@@ -11,8 +11,8 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving import problems
+from serving.answers import Problem
 from serving.routes import customers, docs, events, health, identities, items, models, recommend
-from serving.schemas import Problem
 from serving.site import Site
 from serving.telemetry import LOGGER, Telemetry
 

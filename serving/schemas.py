@@ -1,4 +1,4 @@
-"""What goes over the wire, with an example of each; validation is strict about names and lenient about nothing."""
+"""What comes over the wire, with an example of each; a name that a call does not have is refused."""
 
 from typing import Annotated, Any, Literal
 
@@ -36,9 +36,14 @@ def _whole_text(value: object) -> object:
 Identity = Annotated[
     str,
     AfterValidator(_identity),
-    Field(description="Any one identity of the customer, `namespace:value`; without a namespace it is `id:`."),
+    Field(
+        description="Any one identity of the customer, `namespace:value`; without a namespace it is `id:`.",
+        examples=["crm:123"],
+    ),
 ]
-ItemId = Annotated[str, Field(min_length=1, max_length=256, pattern=_PLAIN, description="An item's id.")]
+ItemId = Annotated[
+    str, Field(min_length=1, max_length=256, pattern=_PLAIN, description="An item's id.", examples=["pay-bill"])
+]
 Channel = Annotated[str, Field(min_length=1, max_length=64, pattern=_PLAIN, description="Such as web or mobile.")]
 At = Annotated[
     str,
@@ -50,20 +55,25 @@ At = Annotated[
     ),
 ]
 K = Annotated[int, Field(ge=1, le=MOST_K, description="How many items; the placement's size where missing.")]
-PlacementName = Annotated[str, Field(min_length=1, max_length=256, description="A placement of the settings.")]
+PlacementName = Annotated[
+    str, Field(min_length=1, max_length=256, description="One of the settings'.", examples=["home.features"])
+]
 AttributeName = Annotated[str, Field(min_length=1, max_length=64, pattern=_PLAIN)]
 Text = Annotated[str, Field(max_length=2000)]
 
 
-class _Wire(BaseModel):
+class Wire(BaseModel):
+    """Anything that goes over the wire."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-def _example(**example: JsonValue) -> ConfigDict:
-    return ConfigDict(json_schema_extra={"examples": [example]})
+def example(**values: JsonValue) -> ConfigDict:
+    """Show these values in the documentation of a model."""
+    return ConfigDict(json_schema_extra={"examples": [values]})
 
 
-class Event(_Wire):
+class Event(Wire):
     """One thing that a customer did. Documentation alone: the door (recommender/events.py) is what checks it."""
 
     event_id: str = Field(max_length=256, description="The sender's name for it, unique per identity.")
@@ -105,32 +115,14 @@ EVENT_EXAMPLES: dict[str, Any] = {
 }
 
 
-class Rejected(_Wire):
-    """A row that was not taken, and why."""
-
-    index: int
-    code: str
-    detail: str
-
-
-class Receipt(_Wire):
-    """What became of the events; `accepted` ones are on disk and in the next answer."""
-
-    model_config = _example(accepted=1, duplicate=0, rejected=[])
-
-    accepted: int
-    duplicate: int
-    rejected: list[Rejected]
-
-
-class ContextOfCall(_Wire):
+class ContextOfCall(Wire):
     """Where and when the answer is wanted."""
 
     channel: Channel | None = None
     at: At | None = None
 
 
-class SlotOfCall(_Wire):
+class SlotOfCall(Wire):
     """One placement to fill."""
 
     placement: PlacementName
@@ -138,10 +130,10 @@ class SlotOfCall(_Wire):
     exclude: Annotated[list[ItemId], Field(max_length=MOST_IDS, description="Items not to show.")] = []
 
 
-class RecommendCall(_Wire):
+class RecommendCall(Wire):
     """A page to fill: no item is shown twice on it."""
 
-    model_config = _example(
+    model_config = example(
         customer="web:cookie-7",
         slots=[{"placement": "home.features", "k": 6}, {"placement": "home.content", "k": 10, "exclude": ["a"]}],
         context={"channel": "mobile"},
@@ -153,10 +145,10 @@ class RecommendCall(_Wire):
     explain: bool = Field(False, description="Add to each item what each source added to its score.")
 
 
-class RankCall(_Wire):
+class RankCall(Wire):
     """The caller's own list, to be ranked."""
 
-    model_config = _example(customer="crm:123", candidates=["pay-bill", "transfer", "cards"], kind="feature")
+    model_config = example(customer="crm:123", candidates=["pay-bill", "transfer", "cards"], kind="feature")
 
     customer: Identity
     candidates: Annotated[list[ItemId], Field(min_length=1, max_length=MOST_IDS)]
@@ -164,70 +156,11 @@ class RankCall(_Wire):
     context: ContextOfCall = ContextOfCall()
 
 
-class RankedItemOut(_Wire):
-    """score: how likely this is what the customer takes next; higher is better."""
-
-    item: str
-    score: float
-    reason: str
-    propensity: float
-    parts: dict[str, float] | None = Field(None, description="With `explain`: what each source added.")
-
-
-class SlotOut(_Wire):
-    """A filled placement, best first; fewer items than asked for is normal."""
-
-    placement: str
-    items: list[RankedItemOut]
-
-
-class RecommendationOut(_Wire):
-    """One answer; it is on the ledger under its `recommendation_id`. degraded: what could not be used for it."""
-
-    model_config = _example(
-        recommendation_id="019abc3f2c4e8a5b1d0f9e7c6a5b4c3d",
-        model="main/7",
-        degraded=[],
-        slots=[
-            {
-                "placement": "home.features",
-                "items": [{"item": "pay-bill", "score": 0.42, "reason": "habit", "propensity": 1.0}],
-            }
-        ],
-    )
-
-    recommendation_id: str
-    model: str
-    degraded: list[str]
-    slots: list[SlotOut]
-
-
-class RankingOut(_Wire):
-    """One ranked list; on the ledger too."""
-
-    recommendation_id: str
-    model: str
-    degraded: list[str]
-    items: list[RankedItemOut]
-
-
-class ExplanationOut(_Wire):
-    """Why an item stands where it stands, or why it is not shown (`hidden`). parts: log-score by source."""
-
-    item: str
-    placement: str
-    rank: int | None
-    score: float
-    reason: str
-    parts: dict[str, float]
-    hidden: str | None
-
-
-class ItemOfCall(_Wire):
+class ItemOfCall(Wire):
     """An entry of the catalogue, inserted or replaced as a whole."""
 
-    model_config = _example(
-        id="guides/first home", kind="content", title="Your first home", attributes={"topic": "mortgage", "minutes": 4}
+    model_config = example(
+        id="guides/first-home", kind="content", title="Your first home", attributes={"topic": "mortgage", "minutes": 4}
     )
 
     id: ItemId
@@ -240,107 +173,21 @@ class ItemOfCall(_Wire):
     available: bool = Field(True, description="Whether it may be shown.")
 
 
-class ItemOut(_Wire):
-    """An entry of the catalogue; also an item that only an event named has one."""
-
-    id: str
-    kind: Kind
-    title: str | None
-    attributes: dict[str, Any] | None
-    available: bool
-
-
-class Stored(_Wire):
-    """How many items were written."""
-
-    stored: int
-
-
-class LinkCall(_Wire):
+class LinkCall(Wire):
     """Two identities of one person."""
 
-    model_config = _example(a="web:cookie-7", b="crm:123")
+    model_config = example(a="web:cookie-7", b="crm:123")
 
     a: Identity
     b: Identity
 
 
-class UnlinkCall(_Wire):
+class UnlinkCall(Wire):
     """An identity to give back to itself, with its own events."""
 
-    model_config = _example(identity="web:cookie-7")
+    model_config = example(identity="web:cookie-7")
 
     identity: Identity
-
-
-class IdentitiesOut(_Wire):
-    """All identities of the customer, from now on."""
-
-    model_config = _example(identities=["crm:123", "web:cookie-7"])
-
-    identities: list[str]
-
-
-class CustomerOut(BaseModel):
-    """What is remembered of a customer."""
-
-    identities: list[str]
-    events: int
-    habits: dict[str, list[dict[str, Any]]]
-    recent: list[dict[str, Any]]
-
-
-class VersionOut(_Wire):
-    """One published version. reason: what is wrong with it."""
-
-    version: int
-    ok: bool
-    reason: str | None
-    manifest: dict[str, Any] | None = Field(description="Without the list of arrays.")
-
-
-class ModelOut(_Wire):
-    """One model: its versions, and those in use."""
-
-    name: str
-    champion: int | None
-    challenger: int | None
-    history: list[int]
-    versions: list[VersionOut]
-
-
-class ModelsOut(_Wire):
-    """All models of the site. serving: what answers now."""
-
-    serving: str
-    models: list[ModelOut]
-
-
-class InUse(_Wire):
-    """What answers from now on."""
-
-    model_config = _example(champion="main/7", serving="main/7")
-
-    champion: str
-    serving: str
-
-
-class Health(_Wire):
-    """status: `ready`, also where something is degraded, which is then listed."""
-
-    status: str
-    model: str
-    degraded: list[str]
-
-
-class Problem(BaseModel):
-    """RFC 9457; `type` is stable, `errors` says where a request does not fit."""
-
-    type: str
-    title: str
-    status: int
-    detail: str
-    errors: list[dict[str, str]] | None = None
 
 
 _PARAMETERS = {"body", "query", "path", "customer", "item", "placement", "k", "channel", "at", "exclude", "limit"}

@@ -4,8 +4,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
+from serving.answers import CustomerOut
 from serving.requests import Route, answer
-from serving.schemas import CustomerOut, Identity
+from serving.schemas import Identity
 from serving.site import site_of
 
 router = APIRouter(route_class=Route, tags=["customers"])

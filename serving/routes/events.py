@@ -6,10 +6,11 @@ import orjson
 from fastapi import APIRouter, Request, Response
 
 from recommender.errors import UsageError
+from serving.answers import Receipt
 from serving.ingest import RowOutcomes, RowReject
 from serving.problems import problem, unreadable_json
 from serving.requests import Route, answer
-from serving.schemas import EVENT_EXAMPLES, MOST_EVENTS, Event, Receipt
+from serving.schemas import EVENT_EXAMPLES, MOST_EVENTS, Event
 from serving.site import site_of
 
 router = APIRouter(route_class=Route, tags=["events"])

@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter, Request, Response
 
+from serving.answers import Health
 from serving.requests import answer
-from serving.schemas import Health
 from serving.site import site_of
 
 router = APIRouter(tags=["operations"])

@@ -2,8 +2,9 @@
 
 from fastapi import APIRouter, Request, Response
 
+from serving.answers import IdentitiesOut
 from serving.requests import Route, answer
-from serving.schemas import IdentitiesOut, LinkCall, UnlinkCall
+from serving.schemas import LinkCall, UnlinkCall
 from serving.site import site_of
 
 router = APIRouter(route_class=Route, prefix="/v1/identities", tags=["customers"])

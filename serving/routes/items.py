@@ -6,8 +6,9 @@ from fastapi import APIRouter, Body, Request, Response
 
 from recommender.errors import NotFoundError
 from recommender.stores.base import Item
+from serving.answers import ItemOut, Stored
 from serving.requests import Route, answer
-from serving.schemas import MOST_ITEMS, ItemId, ItemOfCall, ItemOut, Stored
+from serving.schemas import MOST_ITEMS, ItemId, ItemOfCall
 from serving.site import site_of
 
 router = APIRouter(route_class=Route, tags=["catalogue"])

@@ -6,8 +6,8 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from recommender.registry import MAIN, Registry, Version
+from serving.answers import InUse, ModelsOut
 from serving.requests import Route, answer
-from serving.schemas import InUse, ModelsOut
 from serving.site import Site, site_of
 
 router = APIRouter(route_class=Route, prefix="/v1/models", tags=["models"])

@@ -16,21 +16,9 @@ from recommender.recommender import (
 )
 from recommender.recommender import Request as Question
 from recommender.types import Kind
+from serving.answers import ExplanationOut, RankingOut, RecommendationOut
 from serving.requests import Route, answer
-from serving.schemas import (
-    MOST_IDS,
-    At,
-    Channel,
-    ExplanationOut,
-    Identity,
-    ItemId,
-    K,
-    PlacementName,
-    RankCall,
-    RankingOut,
-    RecommendationOut,
-    RecommendCall,
-)
+from serving.schemas import MOST_IDS, At, Channel, Identity, ItemId, K, PlacementName, RankCall, RecommendCall
 from serving.site import Site, site_of
 
 router = APIRouter(route_class=Route, tags=["answers"])
@@ -55,7 +43,7 @@ async def recommend(request: Request, call: RecommendCall) -> Response:
 async def recommend_one(
     request: Request,
     placement: PlacementName,
-    customer: Annotated[Identity, Query(examples=["crm:123"])],
+    customer: Identity,
     k: K | None = None,
     channel: Channel | None = None,
     at: At | None = None,
@@ -78,7 +66,7 @@ async def rank(request: Request, call: RankCall) -> Response:
 
 
 @router.get("/v1/similar", response_model=RankingOut, summary="Similar items")
-async def similar(request: Request, item: Annotated[ItemId, Query(examples=["pay-bill"])], k: K = SIMILAR) -> Response:
+async def similar(request: Request, item: ItemId, k: K = SIMILAR) -> Response:
     """What goes with an item, by how it was used and by its attributes; nobody's own history counts."""
     site = site_of(request)
     return _ranking(site, "similar", None, None, site.live.recommender.similar(item, k))
@@ -87,9 +75,9 @@ async def similar(request: Request, item: Annotated[ItemId, Query(examples=["pay
 @router.get("/v1/explain", response_model=ExplanationOut, summary="Why, or why not")
 async def explain(
     request: Request,
-    customer: Annotated[Identity, Query(examples=["crm:123"])],
-    item: Annotated[ItemId, Query(examples=["pay-bill"])],
-    placement: Annotated[PlacementName, Query(examples=["home.features"])],
+    customer: Identity,
+    item: ItemId,
+    placement: PlacementName,
     channel: Channel | None = None,
     at: At | None = None,
 ) -> Response:

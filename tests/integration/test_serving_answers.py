@@ -7,7 +7,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from recommender.types import DAY
-from serving.schemas import ExplanationOut, RankingOut, RecommendationOut
+from serving.answers import ExplanationOut, RankingOut, RecommendationOut
 from tests.integration.serving_world import FEATURES, PAGE, client_of, event, publish, shown, site_of
 
 

@@ -1,0 +1,171 @@
+"""What goes back over the wire, with examples: the documentation of the answers."""
+
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from recommender.types import Kind
+from serving.schemas import Wire, example
+
+
+class Rejected(Wire):
+    """A row that was not taken, and why."""
+
+    index: int
+    code: str
+    detail: str
+
+
+class Receipt(Wire):
+    """What became of the events; `accepted` ones are on disk and in the next answer."""
+
+    model_config = example(accepted=1, duplicate=0, rejected=[])
+
+    accepted: int
+    duplicate: int
+    rejected: list[Rejected]
+
+
+class RankedItemOut(Wire):
+    """score: how likely this is what the customer takes next; higher is better."""
+
+    item: str
+    score: float
+    reason: str
+    propensity: float
+    parts: dict[str, float] | None = Field(None, description="With `explain`: what each source added.")
+
+
+class SlotOut(Wire):
+    """A filled placement, best first; fewer items than asked for is normal."""
+
+    placement: str
+    items: list[RankedItemOut]
+
+
+class RecommendationOut(Wire):
+    """One answer; it is on the ledger under its `recommendation_id`. degraded: what could not be used for it."""
+
+    model_config = example(
+        recommendation_id="019abc3f2c4e8a5b1d0f9e7c6a5b4c3d",
+        model="main/7",
+        degraded=[],
+        slots=[
+            {
+                "placement": "home.features",
+                "items": [{"item": "pay-bill", "score": 0.42, "reason": "habit", "propensity": 1.0}],
+            }
+        ],
+    )
+
+    recommendation_id: str
+    model: str
+    degraded: list[str]
+    slots: list[SlotOut]
+
+
+class RankingOut(Wire):
+    """One ranked list; on the ledger too."""
+
+    recommendation_id: str
+    model: str
+    degraded: list[str]
+    items: list[RankedItemOut]
+
+
+class ExplanationOut(Wire):
+    """Why an item stands where it stands, or why it is not shown (`hidden`). parts: log-score by source."""
+
+    item: str
+    placement: str
+    rank: int | None
+    score: float
+    reason: str
+    parts: dict[str, float]
+    hidden: str | None
+
+
+class ItemOut(Wire):
+    """An entry of the catalogue; also an item that only an event named has one."""
+
+    id: str
+    kind: Kind
+    title: str | None
+    attributes: dict[str, Any] | None
+    available: bool
+
+
+class Stored(Wire):
+    """How many items were written."""
+
+    stored: int
+
+
+class IdentitiesOut(Wire):
+    """All identities of the customer, from now on."""
+
+    model_config = example(identities=["crm:123", "web:cookie-7"])
+
+    identities: list[str]
+
+
+class CustomerOut(BaseModel):
+    """What is remembered of a customer."""
+
+    identities: list[str]
+    events: int
+    habits: dict[str, list[dict[str, Any]]]
+    recent: list[dict[str, Any]]
+
+
+class VersionOut(Wire):
+    """One published version. reason: what is wrong with it."""
+
+    version: int
+    ok: bool
+    reason: str | None
+    manifest: dict[str, Any] | None = Field(description="Without the list of arrays.")
+
+
+class ModelOut(Wire):
+    """One model: its versions, and those in use."""
+
+    name: str
+    champion: int | None
+    challenger: int | None
+    history: list[int]
+    versions: list[VersionOut]
+
+
+class ModelsOut(Wire):
+    """All models of the site. serving: what answers now."""
+
+    serving: str
+    models: list[ModelOut]
+
+
+class InUse(Wire):
+    """What answers from now on."""
+
+    model_config = example(champion="main/7", serving="main/7")
+
+    champion: str
+    serving: str
+
+
+class Health(Wire):
+    """status: `ready`, also where something is degraded, which is then listed."""
+
+    status: str
+    model: str
+    degraded: list[str]
+
+
+class Problem(BaseModel):
+    """RFC 9457; `type` is stable, `errors` says where a request does not fit."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: list[dict[str, str]] | None = None
