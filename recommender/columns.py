@@ -19,7 +19,6 @@ LARGEST_PROPERTIES = 32 * 1024
 
 _UNFIT = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _WHOLE = re.compile(r"(-?\d+)\.0+")
-_CONTROL = re.compile(r"[\x01-\x1f\x7f]")
 _PICTURES = {code: 0x2400 + code for code in range(1, 32)} | {0x7F: 0x2421}
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
 _LONGEST_NUMBER = 64
@@ -56,7 +55,8 @@ class Names(dict[object, int]):
         except (ValueError, MurmeliError):
             slot = UNFIT
         else:
-            slot = self._add(text) if text == raw else self[text]
+            found = self.get(text)
+            slot = self._add(text) if found is None else found
         if len(raw) <= 2 * LONGEST_ID:
             self[raw] = slot
         return slot
@@ -64,7 +64,8 @@ class Names(dict[object, int]):
     def _add(self, text: str) -> int:
         self.texts.append(text)
         self._codes.append(self._code(text))
-        return len(self.texts) - 1
+        slot = self[text] = len(self.texts) - 1
+        return slot
 
     def slots(self, values: Sequence[object]) -> IntArray:
         """The slot of each value."""
@@ -96,10 +97,10 @@ def file_id(text: str) -> str:
     Tables turn whole numbers into floats: they lose their `.0`. Shells log the keys that were pressed: control
     characters become their pictures (U+241B for escape), except NUL, which no program writes into a name.
     """
-    found = _WHOLE.fullmatch(text)
-    if found:
-        return found[1]
-    return text.translate(_PICTURES) if _CONTROL.search(text) else text
+    if not text.isprintable():
+        return text.translate(_PICTURES)
+    found = text.endswith("0") and _WHOLE.fullmatch(text)
+    return found[1] if found else text
 
 
 def _kind(text: str) -> str:
@@ -128,12 +129,12 @@ def distinct(slots: IntArray) -> IntArray:
     return np.flatnonzero(np.bincount(slots))
 
 
-def read_ids(values: Sequence[object], *, files: bool) -> tuple[list[str | None], IntArray]:
-    """Ids that do not come twice: the text of each, or None, and its code, 0 for nothing and -1 for the unfit."""
+def read_ids(values: Sequence[object] | None, n: int, *, files: bool) -> tuple[list[str | None], IntArray]:
+    """Ids that hardly come twice, n of them: each one's text, or None, and code (0 for nothing, -1 for the unfit)."""
     check = _from_file(_fitting(LONGEST_ID)) if files else _fitting(LONGEST_ID)
-    ids: list[str | None] = [None] * len(values)
-    codes = np.zeros(len(values), np.int64)
-    if all(value is None for value in values):
+    ids: list[str | None] = [None] * n
+    codes = np.zeros(n, np.int64)
+    if values is None:
         return ids, codes
     for i, raw in enumerate(_texts(values)):
         if raw:

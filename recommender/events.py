@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
-from recommender.columns import UNFIT, Names, distinct, read_ids, read_numbers, read_properties
+from recommender.columns import MISSING, UNFIT, Names, distinct, read_ids, read_numbers, read_properties
 from recommender.instants import Clock
 from recommender.stores.base import EventBatch
 from recommender.types import EVENT, MINUTE, RETURN, BoolArray, EventArray, IntArray, Kind, code32, code64, mix
@@ -194,24 +194,18 @@ class _Admission:
     def _name(self, field: str, default: str | None = None) -> IntArray:
         """The code of each row's name, the default's where it gives none."""
         names, values = self.door.names[field], self.columns.get(field)
-        missing = 0 if default is None else int(names.slots([default])[0])
-        if values is None:
-            self.slots[field] = np.full(self.n, missing)
-            if missing:
-                self.assumed[field] = int(names.codes(self.slots[field][:1])[0]) if self.n else 0
-            return names.codes(self.slots[field])
-        slots = names.slots(values)
-        self._reject(slots == UNFIT, f"bad_{field}")
-        self.stated[field] = names.codes(slots)
-        if missing:
-            slots = np.where(slots == 0, missing, slots)
-            self.assumed[field] = int(names.codes(np.array([missing]))[0])
+        slots = names.slots([None] * self.n if values is None else values)
+        if values is not None:
+            self._reject(slots == UNFIT, f"bad_{field}")
+            self.stated[field] = names.codes(slots)
+        if default is not None:
+            slots = np.where(slots == MISSING, names[default], slots)
+            self.assumed[field] = int(names.codes(np.array([names[default]]))[0])
         self.slots[field] = slots
-        return names.codes(slots) if missing else self.stated[field]
+        return names.codes(slots)
 
     def _event_ids(self) -> tuple[list[str | None], IntArray]:
-        values = self.columns.get("event_id")
-        ids, codes = read_ids(values or [None] * self.n, files=self.door.files)
+        ids, codes = read_ids(self.columns.get("event_id"), self.n, files=self.door.files)
         self._reject(codes == -1, "bad_event_id")
         if not self.door.files:
             self._reject(codes == 0, "no_event_id")

@@ -15,21 +15,16 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import chain, islice
+from itertools import islice
 from operator import itemgetter
 from pathlib import Path
-from typing import IO, AnyStr, Generic, Protocol
+from typing import IO, Protocol
 
 import numpy as np
 import orjson
 
 from recommender.errors import UsageError
 from recommender.types import IntArray
-
-LONGEST_LINE = 4 << 20
-"""Characters; what is longer is cut there, so that a file without line ends does not fill the memory."""
-
-LONGEST_SHOWN = 1000
 
 DAMAGED = {
     "bad_row": "This row does not have as many fields as the header.",
@@ -51,6 +46,7 @@ _DUCKDB: dict[str, str | bool | int | float | list[str]] = {
     "threads": 2,
 }
 _LOOK_AHEAD = 1000
+_BUFFER = 1 << 18
 _TORN = (EOFError, zlib.error, gzip.BadGzipFile)
 
 
@@ -115,7 +111,7 @@ def _unzipped(raw: io.BufferedReader, closing: ExitStack) -> io.BufferedReader:
     if raw.peek(2)[:2] != b"\x1f\x8b":
         return raw
     archive = closing.enter_context(gzip.GzipFile(fileobj=raw))
-    return closing.enter_context(io.BufferedReader(archive, 1 << 18))
+    return closing.enter_context(io.BufferedReader(archive, _BUFFER))
 
 
 def _peek(stream: io.BufferedReader) -> bytes:
@@ -123,6 +119,13 @@ def _peek(stream: io.BufferedReader) -> bytes:
         return stream.peek(4096)
     except _TORN:
         return b""
+
+
+def _until_torn(rows: Iterator[list[str]]) -> Iterator[list[str]]:
+    try:
+        yield from rows
+    except (*_TORN, csv.Error):
+        return
 
 
 def _format(path: Path, stream: io.BufferedReader) -> str:
@@ -148,33 +151,17 @@ def _on_disk(path: Path, raw: IO[bytes], stream: IO[bytes], closing: ExitStack) 
     return Path(plain.name)
 
 
-class _Lines(Generic[AnyStr]):
-    """The lines of a stream up to its end, or up to where it is torn."""
-
-    def __init__(self, stream: IO[AnyStr]) -> None:
-        self._stream: IO[AnyStr] = stream
-        self.torn = False
-
-    def __iter__(self) -> Iterator[AnyStr]:
-        try:
-            yield from iter(partial(self._stream.readline, LONGEST_LINE), self._stream.read(0))
-        except _TORN:
-            self.torn = True
-
-
 class CsvTable:
     """CSV with a header, in UTF-8 or (with its mark) UTF-16; the delimiter is the header's: comma, ; | or tab."""
 
     def __init__(self, stream: io.BufferedReader, share: Callable[[], float], closing: ExitStack) -> None:
         head = _peek(stream)
         encoding = "utf-16" if head[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
-        text = closing.enter_context(io.TextIOWrapper(stream, encoding, errors="surrogateescape", newline=""))
-        self._lines = _Lines[str](text)
-        lines = iter(self._lines)
-        header = next(lines, "")
+        header = head.decode(encoding, "replace").partition("\n")[0]
         delimiter = max(",;\t|", key=header.count)
-        self._rows = csv.reader(chain([header], lines), delimiter=delimiter)
-        self.columns = next(self._rows, [])
+        text = closing.enter_context(io.TextIOWrapper(stream, encoding, errors="surrogateescape", newline=""))
+        self._rows = csv.reader(text, delimiter=delimiter)
+        self.columns = next(_until_torn(self._rows), [])
         self._progress, self._closing = share, closing
 
     def progress(self) -> float:
@@ -189,10 +176,7 @@ class CsvTable:
         while more:
             before = self._rows.line_num
             rows, lines, bad = self._take(size)
-            more = bool(self._rows.line_num > before)
-            if not more and self._lines.torn:
-                bad.append(Bad(before + 1, "file_ends_early", None))
-                self._lines.torn = False
+            more = bool(self._rows.line_num > before) and not (bad and bad[-1].code == "file_ends_early")
             if rows or bad:
                 yield Chunk({name: list(map(get, rows)) for name, get in pick}, lines, bad)
 
@@ -202,7 +186,9 @@ class CsvTable:
             rows.extend(islice(self._rows, size))
         except csv.Error:
             bad.append(Bad(self._rows.line_num, "field_too_large", None))
-        if not bad and self._rows.line_num - before == len(rows):
+        except _TORN:
+            bad.append(Bad(self._rows.line_num + 1, "file_ends_early", None))
+        if self._rows.line_num - before == len(rows):
             lines = np.arange(before + 1, before + 1 + len(rows))
         else:
             heights = [1 + sum(value.count("\n") for value in row) for row in rows]
@@ -221,8 +207,7 @@ class JsonTable:
     """One JSON object a line."""
 
     def __init__(self, stream: io.BufferedReader, share: Callable[[], float], closing: ExitStack) -> None:
-        self._lines = _Lines[bytes](stream)
-        self._source = iter(self._lines)
+        self._source = stream
         self._line, self._ended = 0, False
         self._first = self._take(_LOOK_AHEAD)
         self.columns = list(dict.fromkeys(name for row in self._first[0] for name in row))
@@ -244,24 +229,30 @@ class JsonTable:
     def _take(self, size: int) -> tuple[list[dict[str, object]], list[int], list[Bad]]:
         rows, lines, bad = list[dict[str, object]](), list[int](), list[Bad]()
         before = self._line
-        for text in islice(self._source, size):
-            self._line += 1
-            if text.isspace():
-                continue
-            try:
-                row = orjson.loads(text)
-            except ValueError:
-                row = None
-            if isinstance(row, dict):
-                rows.append(row)
-                lines.append(self._line)
-            else:
-                bad.append(Bad(self._line, "bad_json", text[:LONGEST_SHOWN].decode(errors="backslashreplace")))
-        self._ended = self._line == before
-        if self._lines.torn:
+        try:
+            for text in islice(self._source, size):
+                self._line += 1
+                if text.isspace():
+                    continue
+                row = _parsed(text)
+                if row is None:
+                    bad.append(Bad(self._line, "bad_json", text.decode(errors="backslashreplace")))
+                else:
+                    rows.append(row)
+                    lines.append(self._line)
+            self._ended = self._line == before
+        except _TORN:
             bad.append(Bad(self._line + 1, "file_ends_early", None))
-            self._lines.torn = False
+            self._ended = True
         return rows, lines, bad
+
+
+def _parsed(text: bytes) -> dict[str, object] | None:
+    try:
+        row = orjson.loads(text)
+    except ValueError:
+        return None
+    return row if isinstance(row, dict) else None
 
 
 class ParquetTable:

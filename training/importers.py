@@ -6,80 +6,32 @@ run, not once an event. Memory holds one run, and eight bytes for each row
 without an id, by which equal rows of a file are numbered.
 """
 
-import json
+import gc
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass, field, replace
+from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import IO
 from zoneinfo import ZoneInfo
 
 import numpy as np
 
 from recommender.errors import UsageError
 from recommender.events import FIELDS, Admitted, Defaults, Door, system_clock
-from recommender.stores.base import Outcome, Store
-from training.files import DAMAGED, LONGEST_SHOWN, Chunk, Table, open_table
-from training.runs import Run
+from recommender.stores.base import Outcome
+from training.account import ImportSummary, Progress, Rejects, shown
+from training.catalogues import import_items
+from training.files import DAMAGED, Chunk, Table, open_table
+from training.runs import Run, Sink
 
-CHUNK = 100_000
+__all__ = ["Defaults", "ImportSummary", "import_events", "import_items"]
+
+CHUNK = 50_000
 CONFLICT = "Another event of this customer has this id, or this row was imported before with other options."
-
-Progress = Callable[[float, int], None]
-"""Told now and then: the share of all files that was read, and the rows so far."""
-
-
-@dataclass(slots=True)
-class ImportSummary:
-    """What became of every row: rows == accepted + duplicate + rejected.
-
-    reasons: how many rows were rejected, by code. returns, customers, items, first, last: of the rows that came
-    through the door; instants in milliseconds UTC, 0 where there are none.
-    """
-
-    rows: int = 0
-    accepted: int = 0
-    duplicate: int = 0
-    rejected: int = 0
-    reasons: dict[str, int] = field(default_factory=dict)
-    returns: int = 0
-    customers: int = 0
-    items: int = 0
-    first: int = 0
-    last: int = 0
-    seconds: float = 0.0
-    files: list[str] = field(default_factory=list)
-    rejects_file: str | None = None
-
-
-class _Rejects:
-    """The file of rows that stayed outside; made when the first one comes. It is for the operator: it holds values."""
-
-    def __init__(self, path: Path | None, summary: ImportSummary) -> None:
-        self._path, self._summary = path, summary
-        self._stream: IO[str] | None = None
-
-    def add(self, file: Path, line: int, code: str, reason: str, row: object) -> None:
-        self._summary.rejected += 1
-        self._summary.reasons[code] = self._summary.reasons.get(code, 0) + 1
-        if self._path is None:
-            return
-        if self._stream is None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._path.touch(mode=0o600)
-            self._stream = self._path.open("w", encoding="ascii")
-            self._summary.rejects_file = str(self._path)
-        entry = {"file": str(file), "line": line, "code": code, "reason": reason, "row": row}
-        self._stream.write(json.dumps(entry, default=str) + "\n")
-
-    def close(self) -> None:
-        if self._stream is not None:
-            self._stream.close()
 
 
 def import_events(
-    store: Store,
+    sink: Sink,
     files: Sequence[Path],
     *,
     zone: ZoneInfo,
@@ -89,7 +41,7 @@ def import_events(
     progress: Progress | None = None,
     now: Callable[[], int] = system_clock,
 ) -> ImportSummary:
-    """Read logs into the store and say what became of every row.
+    """Read logs into a store's `events` and say what became of every row.
 
     mapping: which column of the files is which field of an event (`customer` -> "user_id"); fields that are not
     named are read from columns of their own name. Importing the same rows again changes nothing.
@@ -102,20 +54,29 @@ def import_events(
     for file in files:
         with closing(open_table(file)) as table:
             _wanted(file, table, mapping or {})
-    rejects = _Rejects(rejects_path, summary)
-    run = Run(store.events)
-    try:
+    run = Run(sink)
+    with closing(Rejects(rejects_path, summary)) as rejects, _without_cycles():
         for number, file in enumerate(files):
             with closing(open_table(file)) as table:
                 for share in _import_file(file, table, mapping or {}, door, run, summary, rejects):
                     if progress:
                         progress((number + share) / len(files), summary.rows)
-    finally:
-        rejects.close()
     summary.customers, summary.items, summary.returns = run.customers, run.items, run.returns
     summary.first, summary.last = run.span
     summary.seconds = time.perf_counter() - started
     return summary
+
+
+@contextmanager
+def _without_cycles() -> Iterator[None]:
+    """Rows in lists by the million, and no cycle among them: looking for some would take a third of the time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _wanted(file: Path, table: Table, mapping: Mapping[str, str]) -> dict[str, str]:
@@ -147,7 +108,7 @@ def _import_file(
     door: Door,
     run: Run,
     summary: ImportSummary,
-    rejects: _Rejects,
+    rejects: Rejects,
 ) -> Iterator[float]:
     wanted = _wanted(file, table, mapping)
     run.new_file()
@@ -165,23 +126,16 @@ def _import_file(
 
 
 def _file_rejects(
-    file: Path, chunk: Chunk, admitted: Admitted, columns: Mapping[str, Sequence[object]], rejects: _Rejects
+    file: Path, chunk: Chunk, admitted: Admitted, columns: Mapping[str, Sequence[object]], rejects: Rejects
 ) -> None:
     for bad in chunk.bad:
-        rejects.add(file, bad.line, bad.code, DAMAGED[bad.code], _shown(bad.raw))
+        rejects.add(file, bad.line, bad.code, DAMAGED[bad.code], shown(bad.raw))
     for reject in admitted.rejects:
-        row = {name: _shown(column[reject.row]) for name, column in columns.items()}
+        row = {name: shown(column[reject.row]) for name, column in columns.items()}
         rejects.add(file, int(chunk.lines[reject.row]), reject.code, reject.detail, row)
 
 
-def _shown(value: object) -> object:
-    """A raw value, so far as a person would want to see it."""
-    if isinstance(value, str) and len(value) > LONGEST_SHOWN:
-        return f"{value[:LONGEST_SHOWN]}... ({len(value)} characters)"
-    return value
-
-
-def _write(file: Path, run: Run, summary: ImportSummary, rejects: _Rejects) -> None:
+def _write(file: Path, run: Run, summary: ImportSummary, rejects: Rejects) -> None:
     outcomes, lines = run.write()
     summary.accepted += int((outcomes == Outcome.ACCEPTED).sum())
     summary.duplicate += int((outcomes == Outcome.DUPLICATE).sum())

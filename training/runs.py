@@ -1,13 +1,14 @@
 """Events gathered, sorted by identity and written to a store."""
 
 from collections.abc import Sequence
+from typing import Protocol
 from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
 from recommender.events import Admitted, with_ordinals
-from recommender.stores.base import EventBatch, Events
+from recommender.stores.base import EventBatch
 from recommender.types import RETURN, EventArray, IntArray, Kind, codes64
 
 RUN = 2_000_000
@@ -15,6 +16,13 @@ BATCH = 50_000
 """Events of one transaction."""
 
 _MOST_SORTED = 8
+
+
+class Sink(Protocol):
+    """What takes the events: a store's `events`, or whatever else wants them in batches."""
+
+    def append(self, batch: EventBatch) -> npt.NDArray[np.uint8]:
+        """Take the events; shape (n,), an Outcome each."""
 
 
 class Ordinals:
@@ -44,7 +52,7 @@ class Ordinals:
 class Run:
     """Gathers what the door lets in, and writes it sorted when there is enough or a file ends."""
 
-    def __init__(self, events: Events, size: int = RUN) -> None:
+    def __init__(self, events: Sink, size: int = RUN) -> None:
         self._events, self._size = events, size
         self._customers = self._items = np.zeros(0, np.int64)
         self._span: tuple[int, int] | None = None

@@ -1,0 +1,219 @@
+"""Catalogues of files into the store: one row, one item; what is no field of an item becomes an attribute."""
+
+import math
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from recommender.columns import LARGEST_PROPERTIES, LONGEST_ID, LONGEST_NAME, Names
+from recommender.errors import ConflictError, UsageError
+from recommender.stores.base import Item, Items, Store
+from recommender.types import Kind
+from training.account import ImportSummary, Progress, Rejects, shown
+from training.files import DAMAGED, Chunk, Table, open_table
+
+FIELDS = ("id", "kind", "title", "available", "attributes")
+LONGEST_TITLE = 2000
+CHUNK = 5_000
+
+REASONS = {
+    "no_id": "`id` is missing or empty.",
+    "bad_id": f"`id` is 1 to {LONGEST_ID} characters, none a control character or half of one.",
+    "no_kind": "`kind` is missing: give the column, or --kind content or --kind feature for all rows.",
+    "bad_kind": "`kind` is `content` or `feature`.",
+    "bad_title": f"`title` is text of at most {LONGEST_TITLE} characters.",
+    "bad_available": "`available` is true or false, or 1 or 0.",
+    "bad_attributes": "An attribute is text, a number, true or false, or a list of texts; 32 KB in all.",
+    "conflict": "This item is in the catalogue with another kind. Delete it first, or import it with its kind.",
+}
+_NUMBER = re.compile(r"-?(0|[1-9]\d{0,17})(\.\d{1,17})?", re.ASCII)
+_TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+
+
+class _WrongError(ValueError):
+    """A row that is no item; the message is one of REASONS."""
+
+
+def import_items(
+    store: Store,
+    files: Sequence[Path],
+    *,
+    mapping: Mapping[str, str] | None = None,
+    kind: Kind | None = None,
+    rejects_path: Path | None = None,
+    progress: Progress | None = None,
+) -> ImportSummary:
+    """Read catalogues into the store: `id`, `kind`, `title`, `available`; the other columns are attributes.
+
+    mapping: which column is which field, or which attribute ("price" -> "UnitPrice"). kind: of rows that have none.
+    An item that comes again is replaced; a row whose item came before in these files counts as duplicate.
+    Raises UsageError for a file or a column that is not there, before anything is written.
+    """
+    started = time.perf_counter()
+    summary = ImportSummary(files=[str(file) for file in files])
+    reader = _Reader(kind)
+    for file in files:
+        with closing(open_table(file)) as table:
+            _wanted(file, table, mapping or {})
+    with closing(Rejects(rejects_path, summary)) as rejects:
+        for number, file in enumerate(files):
+            with closing(open_table(file)) as table:
+                wanted = _wanted(file, table, mapping or {})
+                for chunk in table.chunks(list(dict.fromkeys(wanted.values())), CHUNK):
+                    _import_chunk(store.items, file, chunk, wanted, reader, summary, rejects)
+                    if progress:
+                        progress((number + table.progress()) / len(files), summary.rows)
+    summary.items = len(reader.met)
+    summary.seconds = time.perf_counter() - started
+    return summary
+
+
+def _wanted(file: Path, table: Table, mapping: Mapping[str, str]) -> dict[str, str]:
+    """The column of each field and attribute."""
+    taken = set(mapping.values())
+    wanted = {name: name for name in table.columns if name not in taken} | dict(mapping)
+    absent = sorted(taken - set(table.columns))
+    if table.columns and absent:
+        raise UsageError(f"{file} has no column {', '.join(absent)}; it has {', '.join(table.columns)}. Correct --map.")
+    if table.columns and "id" not in wanted:
+        raise UsageError(f"{file} has no column `id`; it has {', '.join(table.columns)}. Say --map id=COLUMN.")
+    return wanted
+
+
+def _import_chunk(
+    items: Items,
+    file: Path,
+    chunk: Chunk,
+    wanted: Mapping[str, str],
+    reader: "_Reader",
+    summary: ImportSummary,
+    rejects: Rejects,
+) -> None:
+    summary.rows += chunk.lines.size + len(chunk.bad)
+    for bad in chunk.bad:
+        rejects.add(file, bad.line, bad.code, DAMAGED[bad.code], shown(bad.raw))
+    read: list[tuple[int, dict[str, object], Item]] = []
+    for line, values in zip(chunk.lines.tolist(), zip(*chunk.columns.values(), strict=True), strict=True):
+        by_column = dict(zip(chunk.columns, values, strict=True))
+        row = {name: by_column[column] for name, column in wanted.items()}
+        try:
+            read.append((line, row, reader.item(row)))
+        except _WrongError as error:
+            rejects.add(file, line, str(error), REASONS[str(error)], {name: shown(v) for name, v in row.items()})
+    refused = set(_put(items, [item for _, _, item in read]))
+    for at, (line, row, item) in enumerate(read):
+        if at in refused:
+            rejects.add(file, line, "conflict", REASONS["conflict"], {name: shown(v) for name, v in row.items()})
+        elif item.id in reader.met:
+            summary.duplicate += 1
+        else:
+            reader.met.add(item.id)
+            summary.accepted += 1
+
+
+def _put(items: Items, batch: Sequence[Item]) -> Iterator[int]:
+    """Put all items that can be; yields the place of each that cannot, found by halving."""
+    waiting = [(0, len(batch))]
+    while waiting:
+        start, end = waiting.pop()
+        try:
+            items.put(batch[start:end])
+        except ConflictError:
+            if end - start == 1:
+                yield start
+            else:
+                middle = (start + end) // 2
+                waiting += [(middle, end), (start, middle)]
+
+
+class _Reader:
+    """Makes items of rows."""
+
+    def __init__(self, kind: Kind | None) -> None:
+        self._kind = kind
+        self._ids = Names("item", files=True, limit=100_000)
+        self.met: set[str] = set()
+
+    def item(self, row: Mapping[str, object]) -> Item:
+        """The item that a row states. Raises _WrongError."""
+        slot = int(self._ids.slots([row.get("id")])[0])
+        if slot < 2:
+            raise _WrongError("bad_id" if slot else "no_id")
+        return Item(
+            id=self._ids.texts[slot],
+            kind=self._kind_of(row.get("kind")),
+            title=_title(row.get("title")),
+            attributes=_attributes(row),
+            available=_available(row.get("available")),
+        )
+
+    def _kind_of(self, value: object) -> Kind:
+        if value is None or value == "":
+            if self._kind is None:
+                raise _WrongError("no_kind")
+            return self._kind
+        try:
+            return Kind(str(value).lower())
+        except ValueError:
+            raise _WrongError("bad_kind") from None
+
+
+def _title(value: object) -> str | None:
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str) or len(value) > LONGEST_TITLE or not _is_unicode(value):
+        raise _WrongError("bad_title")
+    return value
+
+
+def _available(value: object) -> bool:
+    if value is None or value == "":
+        return True
+    found = _TRUTH.get(str(value).lower().removesuffix(".0"))
+    if found is None:
+        raise _WrongError("bad_available")
+    return found
+
+
+def _attributes(row: Mapping[str, object]) -> dict[str, Any] | None:
+    given = row.get("attributes") or {}
+    if isinstance(given, str):
+        try:
+            given = orjson.loads(given)
+        except ValueError:
+            raise _WrongError("bad_attributes") from None
+    if not isinstance(given, dict):
+        raise _WrongError("bad_attributes")
+    named = given | {name: value for name, value in row.items() if name not in FIELDS}
+    kept = {name: _plain(value) for name, value in named.items() if not _is_nothing(value)}
+    if any(not 0 < len(name) <= LONGEST_NAME for name in kept):
+        raise _WrongError("bad_attributes")
+    if len(orjson.dumps(kept)) > LARGEST_PROPERTIES:
+        raise _WrongError("bad_attributes")
+    return kept or None
+
+
+def _is_nothing(value: object) -> bool:
+    return value is None or value == "" or value != value  # noqa: PLR0124 - NaN is how data frames say "nothing"
+
+
+def _plain(value: object) -> object:
+    """An attribute's value; a number that came as text is one."""
+    if isinstance(value, str) and _is_unicode(value):
+        if _NUMBER.fullmatch(value):
+            return float(value) if "." in value else int(value)
+        return value
+    if isinstance(value, bool) or (isinstance(value, int | float) and abs(value) < 2**63 and math.isfinite(value)):
+        return value
+    if isinstance(value, list) and all(isinstance(one, str) and _is_unicode(one) for one in value):
+        return value
+    raise _WrongError("bad_attributes")
+
+
+def _is_unicode(text: str) -> bool:
+    return not any("\ud800" <= letter <= "\udfff" for letter in text)
