@@ -138,6 +138,24 @@ def test_a_scan_is_of_one_moment(store: SqliteStore) -> None:
     assert first.events.size + sum(log.events.size for log in logs) == 3
 
 
+def test_a_store_may_close_while_a_scan_is_left_half_way(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path, STRONG)
+    store.events.append(batch(EVENTS))
+    logs = store.events.scan(batch=1)
+    next(logs)
+    store.close()
+    del logs
+
+
+def test_the_check_finds_an_event_that_is_in_the_log_and_in_no_profile(store: SqliteStore) -> None:
+    store.events.append(batch(EVENTS))
+    with store._main.writing() as connection:
+        connection.execute("DELETE FROM parts WHERE id = (SELECT max(id) FROM parts)")
+    found = store.check()
+    assert not found["ok"]
+    assert found["problems"] == ["3 events were accepted, the log holds 3, the profiles 2"]
+
+
 @pytest.mark.parametrize(
     ("application", "version", "message"),
     [

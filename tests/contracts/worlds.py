@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from recommender.profile import EMPTY, Profile, fold
 from recommender.stores.base import CustomerLog, EventBatch
-from recommender.types import EVENT, Kind, code32, code64, mix
+from recommender.types import EVENT, EventArray, Kind, code32, code64, codes64, mix
 
 
 @dataclass(frozen=True)
@@ -26,14 +25,6 @@ class Event:
     position: int = 0
 
     @property
-    def record(self) -> npt.NDArray[np.void]:
-        """The event as a profile holds it, shape (1,)."""
-        key = mix(code64(self.identity), code64(self.event_id)).item()
-        item = code64(self.item) if self.item else 0
-        values = (self.time, key, item, 0, code32(self.type), code32(self.channel), 120, self.position)
-        return np.array([values], EVENT)
-
-    @property
     def digest(self) -> int:
         """One code of all that is stated."""
         return code64(repr(self))
@@ -46,13 +37,22 @@ def batch(events: Sequence[Event]) -> EventBatch:
     return EventBatch(
         identities=identities,
         who=np.array([identities.index(event.identity) for event in events], np.int64),
-        records=np.concatenate([np.zeros(0, EVENT), *(event.record for event in events)]),
+        records=_records(events),
         digests=np.array([event.digest for event in events], np.int64),
         items={code64(event.item): (event.item, event.kind) for event in events if event.item},
         names={code32(name): name for name in spoken},
         event_ids=[event.event_id for event in events],
         extras=[event.extra for event in events],
     )
+
+
+def _records(events: Sequence[Event]) -> EventArray:
+    keys = mix(codes64(event.identity for event in events), codes64(event.event_id for event in events)).tolist()
+    rows = [
+        (e.time, key, code64(e.item) if e.item else 0, 0, code32(e.type), code32(e.channel), 120, e.position)
+        for e, key in zip(events, keys, strict=True)
+    ]
+    return np.array(rows, EVENT)
 
 
 def profile_of(events: Sequence[Event]) -> Profile:

@@ -10,7 +10,7 @@ import orjson
 from recommender.profile import Profile
 from recommender.stores.base import CustomerLog, EventBatch, Outcome, StoredEvent
 from recommender.stores.sqlite import parts
-from recommender.stores.sqlite.database import Database, fetch
+from recommender.stores.sqlite.database import Database, fetch, number
 from recommender.stores.sqlite.identities import enrol
 from recommender.stores.sqlite.items import name_items
 from recommender.stores.sqlite.scan import scan
@@ -70,6 +70,16 @@ class SqliteEvents:
 
     def count(self) -> int:
         return int(self._database.fetch("SELECT value FROM totals WHERE name = 'events'")[0][0])
+
+    def check(self) -> list[str]:
+        """What is wrong: each event must be in the log once and in one profile once."""
+        with self._database.reading() as connection:
+            total = number(connection, "SELECT value FROM totals WHERE name = 'events'")
+            logged = number(connection, "SELECT count(*) FROM events")
+            remembered = parts.count(connection)
+        if total == logged == remembered:
+            return []
+        return [f"{total} events were accepted, the log holds {logged}, the profiles {remembered}"]
 
 
 def _judge(

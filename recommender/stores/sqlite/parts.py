@@ -7,7 +7,7 @@ import apsw
 import numpy as np
 
 from recommender.profile import COUNT, EMPTY, HISTORY, CountArray, Profile, fold, merge
-from recommender.stores.sqlite.database import fetch
+from recommender.stores.sqlite.database import fetch, number
 from recommender.stores.sqlite.schema import PART_BITS, SEALED
 from recommender.types import EVENT, EventArray
 
@@ -39,6 +39,13 @@ def add_up(parts: Parts) -> Profile:
     events = fold(EMPTY, np.frombuffer(b"".join([body for id_, body in parts if id_ & PART]), EVENT))
     counts = [Profile(EMPTY.events, _counts(body)) for id_, body in parts if not id_ & PART]
     return merge(events, *counts) if counts else events
+
+
+def count(connection: apsw.Connection) -> int:
+    """How many events all profiles hold."""
+    kept = number(connection, f"SELECT coalesce(sum(length(body)), 0) FROM parts WHERE id & {PART}")  # noqa: S608
+    older = fetch(connection, f"SELECT body FROM parts WHERE NOT id & {PART}")  # noqa: S608  the number is our own
+    return kept // _RECORD + sum(int(_counts(body)["count"].sum()) for (body,) in older)
 
 
 def _counts(body: bytes) -> CountArray:

@@ -27,7 +27,8 @@ def scan(database: Database, batch: int) -> Iterator[CustomerLog]:
     """Logs of about `batch` customers at a time, all of one moment: what is written meanwhile is not in them."""
     connection = database.new_reader()
     try:
-        with explained(database.path), connection:
+        with explained(database.path):
+            connection.execute("BEGIN")
             for rows in _batches(connection.execute(_PARTS), batch):
                 yield _log(rows)
     finally:

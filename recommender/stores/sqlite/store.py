@@ -40,7 +40,7 @@ class SqliteStore:
     def check(self) -> dict[str, Any]:
         main, wrong_main = self._main.check()
         ledger, wrong_ledger = self._ledger.check()
-        problems = wrong_main + wrong_ledger
+        problems = wrong_main + wrong_ledger + self.events.check()
         return {
             "engine": "sqlite",
             "version": apsw.sqlite_lib_version(),
