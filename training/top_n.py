@@ -28,6 +28,7 @@ from recommender.ranker import Ranker
 from recommender.settings import Training
 from recommender.sources.base import Source
 from recommender.sources.usage import Matrix
+from recommender.top import best
 from recommender.types import EVENT, USE, BoolArray, FloatArray, IntArray
 from training.dataset import Log, items_of, log_of
 from training.fit.content import fit_content, question
@@ -37,15 +38,15 @@ from training.fit.neighbours import fit_neighbours
 from training.fit.popularity import fit_popularity
 from training.fit.rivals import NEIGHBOURS, fit_rival_als, fit_rival_neighbours
 
-Rank = Callable[[IntArray], FloatArray]
-"""Scores of all items for some customers: (b,) -> (b, items), higher is better, -inf for never."""
+Rank = Callable[[IntArray], Sequence[FloatArray] | FloatArray]
+"""Scores of all items, (items,), for each of some customers: higher is better, -inf for never."""
 
 Row = dict[str, JsonValue]
 
 Progress = Callable[[str, float, float | None], None]
 """Called with a stage, how much of it is done, and of how much."""
 
-BLOCK = 256
+BLOCK = 64
 
 ROWS = 10
 
@@ -109,19 +110,15 @@ def _log(train: Matrix, items: Items) -> Log:
 
 def top_lists(task: Task, rank: Rank, customers: IntArray) -> IntArray:
     """Shape (b, k): the best items that each customer does not have yet, best first; -1 where there are none."""
-    lists = [np.zeros((0, task.k), np.int64)]
+    lists = np.full((customers.size, task.k), -1)
     for start in range(0, customers.size, BLOCK):
         block = customers[start : start + BLOCK]
-        score = rank(block)
-        seen = task.train[block].tocoo()
-        score[seen.row, seen.col] = -np.inf
-        k = min(task.k, score.shape[1])
-        top = np.argpartition(-score, k - 1, axis=1)[:, :k]
-        value = np.take_along_axis(score, top, 1)
-        order = np.argsort(-value, axis=1, kind="stable")
-        top = np.where(np.isneginf(np.take_along_axis(value, order, 1)), -1, np.take_along_axis(top, order, 1))
-        lists.append(np.pad(top, ((0, 0), (0, task.k - k)), constant_values=-1))
-    return np.concatenate(lists)
+        for row, score in enumerate(rank(block), start):
+            seen = slice(*task.train.indptr[customers[row] : customers[row] + 2])
+            score[task.train.indices[seen]] = -np.inf
+            found = best(score, task.k)
+            lists[row, : found.size] = found
+    return lists
 
 
 def judge(task: Task, name: str, rank: Rank | None, fit_seconds: float) -> Row:
@@ -169,11 +166,11 @@ def _hits(test: Matrix, lists: IntArray) -> BoolArray:
 def ranking_of(task: Task, sources: Sequence[Source], ranker: Ranker) -> Rank:
     """What these sources, blended, would answer; the way an answer is computed when serving."""
 
-    def rank(customers: IntArray) -> FloatArray:
+    def rank(customers: IntArray) -> Sequence[FloatArray]:
         queries = [question(task.log, customer, task.items) for customer in customers.tolist()]
         answers = [source.score(queries) for source in sources]
         parts = zip(queries, *answers, strict=True)
-        return np.stack([ranker.blend(query, scores) for query, *scores in parts])
+        return [ranker.blend(query, scores) for query, *scores in parts]
 
     return rank
 

@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from scipy import sparse
 
 from recommender.history import Items, Query
 from recommender.sources.base import Scores
-from recommender.sources.usage import Matrix, scaled_sparse, usage
+from recommender.sources.usage import Matrix, add_rows, scaled, usage
 from recommender.types import FloatArray, IntArray
 
 TASTES = 64
@@ -37,12 +37,16 @@ class Attributes:
         return ("attributes",)
 
     def score(self, queries: Sequence[Query]) -> list[Scores]:
-        if not queries:
-            return []
-        items = queries[0].items
-        item_tokens, token_items = _described(self, items)
-        tastes = _strongest(usage(queries, items.codes.size) @ item_tokens)
-        return scaled_sparse(tastes @ token_items)
+        return [self._score(query) for query in queries]
+
+    def _score(self, query: Query) -> Scores:
+        size = query.items.codes.size
+        by_item, by_token = _described(self, query.items)
+        rows, weight = usage(query, size)
+        taste = add_rows(by_item.starts, by_item.column, by_item.weight, rows, weight, by_token.starts.size - 1)
+        strongest = np.sort(np.argsort(-taste, kind="stable")[:TASTES])
+        factor = taste[strongest]
+        return scaled(add_rows(by_token.starts, by_token.column, by_token.weight, strongest, factor, size), size)
 
     def weight_of(self, tokens: IntArray) -> FloatArray:
         """The weight of each of these tokens."""
@@ -62,23 +66,24 @@ def token_matrix(items: Items) -> tuple[IntArray, Matrix]:
     return vocabulary, matrix
 
 
+class _Rows(NamedTuple):
+    """A sparse matrix by rows, as in scipy's CSR."""
+
+    starts: IntArray
+    column: IntArray
+    weight: FloatArray
+
+
 @lru_cache(maxsize=4)  # a live catalogue serves many requests; both arguments are immutable and hash by identity
-def _described(source: Attributes, items: Items) -> tuple[Matrix, Matrix]:
+def _described(source: Attributes, items: Items) -> tuple[_Rows, _Rows]:
     """Items x tokens, each row of length 1, and its transpose."""
     vocabulary, matrix = token_matrix(items)
-    weighted = matrix @ sparse.diags_array(source.weight_of(vocabulary))
-    norm = np.sqrt(weighted.power(2).sum(1))
-    described = (sparse.diags_array(np.divide(1, norm, out=np.zeros_like(norm), where=norm > 0)) @ weighted).tocsr()
-    return described, described.T.tocsr()
+    weighted = sparse.csr_array(matrix @ sparse.diags_array(source.weight_of(vocabulary)))
+    norm = np.sqrt(np.asarray(weighted.power(2).sum(axis=1)))
+    inverse = np.divide(1, norm, out=np.zeros_like(norm), where=norm > 0)
+    described = sparse.csr_array(sparse.diags_array(inverse) @ weighted)
+    return _rows(described), _rows(sparse.csr_array(described.T))
 
 
-def _strongest(tastes: Matrix) -> Matrix:
-    """Each customer's TASTES strongest tokens, of equal ones the lower."""
-    kept = [_head(tastes.data[a:b]) + a for a, b in zip(tastes.indptr[:-1], tastes.indptr[1:], strict=True)]
-    starts = np.concatenate([[0], np.cumsum([k.size for k in kept], dtype=np.int64)])
-    chosen = np.concatenate(kept)
-    return sparse.csr_array((tastes.data[chosen], tastes.indices[chosen], starts), shape=tastes.shape)
-
-
-def _head(values: FloatArray) -> IntArray:
-    return np.arange(values.size) if values.size <= TASTES else np.argsort(-values, kind="stable")[:TASTES]
+def _rows(matrix: Matrix) -> _Rows:
+    return _Rows(matrix.indptr.astype(np.int64), matrix.indices.astype(np.int64), matrix.data.astype(np.float32))

@@ -8,7 +8,7 @@ import numpy as np
 
 from recommender.history import Query
 from recommender.sources.base import Scores
-from recommender.sources.usage import scaled_rows, usage
+from recommender.sources.usage import scaled, usage
 from recommender.types import FloatArray
 
 
@@ -33,14 +33,15 @@ class Factors:
         return ("factors",)
 
     def score(self, queries: Sequence[Query]) -> list[Scores]:
-        if not queries:
-            return []
-        rows = usage(queries, self.factors.shape[0])
-        customers = np.zeros((len(queries), self.factors.shape[1]), np.float32)
-        for row, (start, end) in enumerate(zip(rows.indptr[:-1], rows.indptr[1:], strict=True)):
-            if start < end:
-                customers[row] = self.fold_in(self.factors[rows.indices[start:end]], rows.data[start:end])
-        return scaled_rows(customers @ self.factors.T, queries[0].items.codes.size)
+        customers = np.array([self._customer(query) for query in queries], np.float32).reshape(-1, self.gram.shape[0])
+        return [
+            scaled(values, query.items.codes.size)
+            for query, values in zip(queries, customers @ self.factors.T, strict=True)
+        ]
+
+    def _customer(self, query: Query) -> FloatArray:
+        rows, weight = usage(query, self.factors.shape[0])
+        return self.fold_in(self.factors[rows], weight) if rows.size else np.zeros(self.gram.shape[0], np.float32)
 
     def fold_in(self, used: FloatArray, weight: FloatArray) -> FloatArray:
         """The customer's factors, shape (f,), from those of what they used, shape (t, f), and its weights."""

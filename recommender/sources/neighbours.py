@@ -4,11 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from scipy import sparse
-
 from recommender.history import Query
 from recommender.sources.base import Scores
-from recommender.sources.usage import scaled_sparse, usage
+from recommender.sources.usage import Places, add_rows, scaled, usage
 from recommender.types import FloatArray, IntArray
 
 
@@ -21,7 +19,7 @@ class Neighbours:
     """
 
     starts: IntArray
-    item: IntArray
+    item: Places
     weight: FloatArray
 
     name: ClassVar[str] = "neighbours"
@@ -32,8 +30,9 @@ class Neighbours:
         return ("neighbours",)
 
     def score(self, queries: Sequence[Query]) -> list[Scores]:
-        if not queries:
-            return []
+        return [self._score(query) for query in queries]
+
+    def _score(self, query: Query) -> Scores:
         known = self.starts.size - 1
-        weights = sparse.csr_array((self.weight, self.item, self.starts), shape=(known, known))
-        return scaled_sparse(usage(queries, known) @ weights)
+        rows, weight = usage(query, known)
+        return scaled(add_rows(self.starts, self.item, self.weight, rows, weight, known), query.items.codes.size)

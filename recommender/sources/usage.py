@@ -1,17 +1,19 @@
-"""What the collaborative sources share: customers as rows of weights over items, and one scale for all scores."""
+"""What the collaborative sources share: customers as weights over items, and one scale for all scores."""
 
-from collections.abc import Sequence
 from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 from scipy import sparse
 
 from recommender.features import used
 from recommender.history import Query
 from recommender.sources.base import Scores
+from recommender.top import reached
 from recommender.types import FloatArray, IntArray
 
 Matrix: TypeAlias = "sparse.csr_array[np.float32, tuple[int, int]]"
+Places: TypeAlias = "npt.NDArray[np.int32] | IntArray"
 
 HEAD = 100
 """A customer's score is measured in units of the distance from the best item to the one at this place."""
@@ -22,53 +24,43 @@ def saturate(count: FloatArray) -> FloatArray:
     return 1 + np.log(count)
 
 
-def weighed(query: Query) -> tuple[IntArray, FloatArray]:
-    """The items that the customer used, ascending, and the weight of each: shapes (t,), (t,)."""
+def usage(query: Query, size: int) -> tuple[IntArray, FloatArray]:
+    """Which of the first `size` items the customer used, ascending, and the weight of each: shapes (t,), (t,)."""
     met = used(query)
-    size = met.at.size
-    count = np.bincount(met.place, minlength=size) + np.bincount(met.older_place, query.history.older_count, size)
-    return met.at, saturate(count.astype(np.float32))
+    count = np.bincount(met.place, minlength=met.at.size)
+    if met.older_place.size:
+        count = count + np.bincount(met.older_place, query.history.older_count, met.at.size)
+    cut = int(np.searchsorted(met.at, size))
+    return met.at[:cut], saturate(count[:cut].astype(np.float32))
 
 
-def usage(queries: Sequence[Query], size: int) -> Matrix:
-    """The questions' customers x the first `size` items, as weights; what came later is left out."""
-    parts = [weighed(query) for query in queries]
-    cuts = [int(np.searchsorted(item, size)) for item, _ in parts]
-    starts = np.concatenate([[0], np.cumsum(cuts)]).astype(np.int64)
-    item = np.concatenate([item[:cut] for (item, _), cut in zip(parts, cuts, strict=True)])
-    weight = np.concatenate([weight[:cut] for (_, weight), cut in zip(parts, cuts, strict=True)])
-    return sparse.csr_array((weight, item, starts), shape=(len(parts), size))
+def add_rows(
+    starts: IntArray, column: Places, weight: FloatArray, rows: IntArray, factor: FloatArray, columns: int
+) -> FloatArray:
+    """The weighted sum of some rows of a sparse matrix, shape (columns,).
+
+    starts, column, weight: the matrix by rows, as in scipy's CSR. factor: shape (t,), of each of `rows`.
+    """
+    size = starts[rows + 1] - starts[rows]
+    ends = np.cumsum(size)
+    at = np.arange(ends[-1] if ends.size else 0) + np.repeat(starts[rows] - ends + size, size)
+    return np.bincount(column[at], weight[at] * np.repeat(factor, size), columns).astype(np.float32)
 
 
-def spread(scores: FloatArray) -> float:
-    """The distance from the best of some scores to the one at place HEAD, or to 0 where there are fewer."""
-    if scores.size == 0:
-        return 0.0
-    place = scores.size - HEAD
-    foot = np.partition(scores, place)[place] if place > 0 else np.float32(0)
-    return float(scores.max() - foot)
+def scaled(values: FloatArray, size: int) -> Scores:
+    """The scores of the known items, shape (known,), on the common scale; later items, up to `size`, get 0."""
+    distance = spread(values)
+    full = np.zeros((1, size), np.float32)
+    np.multiply(values, np.float32(1 / distance if distance > 0 else 0), out=full[0, : values.size])
+    return Scores(full, None, _ZERO)
 
 
-def scaled_rows(block: FloatArray, size: int) -> list[Scores]:
-    """One Scores for each row of a block, shape (b, known); later items, up to `size`, get 0."""
-    block *= np.array([[_inverse(spread(row))] for row in block])
-    full = block if block.shape[1] == size else np.pad(block, ((0, 0), (0, size - block.shape[1])))
-    return [Scores(row[None], None, _ZERO) for row in full]
-
-
-def scaled_sparse(block: Matrix) -> list[Scores]:
-    """One Scores for each row of a sparse block; what is not stored scores 0."""
-    block.sort_indices()
-    parts = []
-    for start, end in zip(block.indptr[:-1], block.indptr[1:], strict=True):
-        values = block.data[start:end]
-        scores = (values * _inverse(spread(values))).astype(np.float32)
-        parts.append(Scores(scores[None], block.indices[start:end].astype(np.int64), _ZERO))
-    return parts
-
-
-def _inverse(distance: float) -> np.float32:
-    return np.float32(1 / distance if distance > 0 else 0)
+def spread(values: FloatArray) -> float:
+    """The distance from the best of some scores to the one at place HEAD, or to 0 where fewer are above 0."""
+    bound = reached(values, HEAD)
+    head = values[values >= bound] if bound > 0 else values[values > 0]
+    foot = np.partition(head, head.size - HEAD)[head.size - HEAD] if head.size > HEAD else 0.0
+    return float(head.max(initial=0) - foot)
 
 
 _ZERO = np.zeros(1, np.float32)

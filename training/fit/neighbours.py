@@ -40,7 +40,7 @@ def fit_neighbours(weights: Matrix, settings: NeighbourSettings = NeighbourSetti
     similar = sparse.csr_array(source @ nearest.similarity)
     similar.sort_indices()
     return Neighbours(
-        similar.indptr.astype(np.int64), similar.indices.astype(np.int64), similar.data.astype(np.float32)
+        similar.indptr.astype(np.int64), similar.indices.astype(np.int32), similar.data.astype(np.float32)
     )
 
 

@@ -1,10 +1,12 @@
 """implicit's own models as its users would run them: what a benchmark compares with."""
 
 from collections.abc import Callable
+from warnings import catch_warnings, simplefilter
 
 import numpy as np
 from implicit.cpu.als import AlternatingLeastSquares
 from implicit.nearest_neighbours import BM25Recommender, CosineRecommender, TFIDFRecommender
+from implicit.utils import ParameterWarning
 from scipy import sparse
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
@@ -26,7 +28,9 @@ Scoring = Callable[[IntArray], FloatArray]
 def fit_rival_neighbours(name: str, train: Matrix, threads: int, per_item: int = 100) -> Scoring:
     """One of NEIGHBOURS."""
     model = NEIGHBOURS[name](K=per_item, num_threads=threads)
-    model.fit(for_implicit(train, np.float32), show_progress=False)
+    with catch_warnings():
+        simplefilter("ignore", ParameterWarning)  # it warns of a conversion that it does itself
+        model.fit(for_implicit(train, np.float32), show_progress=False)
     similar = sparse.csr_array(model.similarity)
     return lambda customers: np.asarray((train[customers] @ similar).toarray(), np.float32)
 
