@@ -19,6 +19,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from threadpoolctl import threadpool_limits
 
 from recommender.champion import champion
 from recommender.errors import MurmeliError, RefusedError, UsageError
@@ -27,7 +28,7 @@ from recommender.identity import parse_identity
 from recommender.instants import Clock
 from recommender.recommender import Recommendation, Recommender, Request, SlotRequest
 from recommender.registry import MAIN, Registry
-from recommender.settings import FILE, Settings, commented, load_settings
+from recommender.settings import FILE, Settings, Training, commented, load_settings
 from recommender.stores import open_store
 from recommender.stores.base import Store
 from recommender.types import Kind, code32
@@ -69,7 +70,8 @@ err = Console(stderr=True)
 def main() -> None:
     """Run the command line and turn what was raised on purpose into a sentence and an exit code."""
     try:
-        app()
+        with threadpool_limits(1, "blas"):  # the work is many small products; BLAS threads only get in its way
+            app()
     except MurmeliError as error:
         err.print(f"[bold red]murmeli:[/] {error}", highlight=False, soft_wrap=True)
         sys.exit(2 if isinstance(error, UsageError) else 3 if isinstance(error, RefusedError) else 1)
@@ -168,7 +170,7 @@ def import_events_(
         site = zone_of(zone) if zone else settings.zone_info
         when = instant_of(site, default_time, "--default-time")[0] if default_time else None
         summary = import_events(
-            store,
+            store.events,
             files,
             mapping=mapping_of(map_),
             defaults=Defaults(type_, kind, channel, when),
@@ -277,11 +279,11 @@ def benchmark_next_use(
 
     Example: `murmeli benchmark next-use --events log.csv.gz --map customer=user,item=command,at=time`
     """
-    from training.benchmark import next_use
+    from training.next_use import run
 
     with progress(as_json) as report:
-        document = next_use(events, mapping_of(map_), split=split, seed=seed, progress=report)
-    show(document, as_json, table_of("next use", document["results"]), footer(document))
+        document = run(events, mapping_of(map_), split=split, seed=seed, progress=report)
+    show(document, as_json, table_of("next use", rows_of(document)), footer(document))
 
 
 @benchmark_app.command("top-n")
@@ -296,11 +298,17 @@ def benchmark_top_n(
 
     Example: `murmeli benchmark top-n --train train.txt.gz --test test.txt.gz`
     """
-    from training.benchmark import top_n
+    from training.top_n import run
 
     with progress(as_json) as report:
-        document = top_n(train_, test, k=k, seed=seed, progress=report)
-    show(document, as_json, table_of("top n", document["results"]), footer(document))
+        document = run(train_, test, k, Training(seed=seed), report)
+    show(document, as_json, table_of("top n", rows_of(document)), footer(document))
+
+
+def rows_of(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """A benchmark's rows."""
+    rows: list[dict[str, Any]] = document["results"]
+    return rows
 
 
 def footer(document: dict[str, Any]) -> str:

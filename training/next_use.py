@@ -5,11 +5,15 @@ the split. All items known by then are ranked; ties, and items without a
 score, go last; an item that nobody used before is a miss.
 """
 
-from collections.abc import Callable
+import resource
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import JsonValue
 
 from recommender.history import Items, Query
 from recommender.metrics import Interval, hit, reciprocal_rank
@@ -22,6 +26,7 @@ from training.evaluation import DEPTHS, Ranking, Row, model_ranking, most_recent
 from training.fit.kind import Subject, fit_kind
 from training.fit.ranker import question
 from training.fit.transitions import fit_transitions
+from training.log_file import read_log
 
 PACE = 64
 """The half-life of the transitions that serve as baselines, in times that the same steps were met."""
@@ -38,6 +43,7 @@ BINS = 15
 """Of equally many questions each, by how sure the ranker was of its first item."""
 
 Fit = Callable[[Subject], KindModel]
+Progress = Callable[[str, float, float | None], None]
 Values = npt.NDArray[np.float64]
 
 
@@ -59,7 +65,15 @@ class Answers:
     sure: Values
 
 
-def next_use(log: Log, items: Items, *, split: float = 0.8, seed: int = 7, fit: Fit | None = None) -> list[Row]:
+def next_use(
+    log: Log,
+    items: Items,
+    *,
+    split: float = 0.8,
+    seed: int = 7,
+    fit: Fit | None = None,
+    progress: Progress = lambda *_: None,
+) -> list[Row]:
     """One row for each ranker: `name`, `hit@1`, `hit@3`, `hit@5`, `mrr` and its interval, `n`, and for ours `ece`.
 
     fit: what makes a model of the earlier part; None is what the product does.
@@ -75,7 +89,7 @@ def next_use(log: Log, items: Items, *, split: float = 0.8, seed: int = 7, fit: 
         "first-order": alone(steps, f"order-1-pace-{PACE}"),
         "second-order": alone(steps, f"order-2-pace-{PACE}"),
     }
-    answers = ask(trial, rankings)
+    answers = ask(trial, rankings, progress)
     clusters = _clusters(trial.log.who[trial.asked])
     rows = [_row(name, said.rank, clusters, seed) for name, said in answers.items()]
     rows[0]["ece"] = calibration_error(answers["murmeli"].sure, answers["murmeli"].rank == 1)
@@ -88,7 +102,7 @@ def alone(source: Source, column: str) -> Ranking:
     return lambda query: source.score([query])[0].dense(query.items.codes.size)[row]
 
 
-def ask(trial: Trial, rankings: dict[str, Ranking]) -> dict[str, Answers]:
+def ask(trial: Trial, rankings: dict[str, Ranking], progress: Progress = lambda *_: None) -> dict[str, Answers]:
     """Every ranking's answer to every question."""
     size = trial.asked.size
     answers = {name: Answers(np.zeros(size, np.int64), np.zeros(size)) for name in rankings}
@@ -97,6 +111,7 @@ def ask(trial: Trial, rankings: dict[str, Ranking]) -> dict[str, Answers]:
     for number, (customer, at) in enumerate(zip(customers.tolist(), trial.asked.tolist(), strict=True)):
         query = question(trial.log, trial.items, customer, at - int(trial.log.starts[customer]))
         rankable = _rankable(query)
+        progress("ask", number + 1, size)
         for name, ranking in rankings.items():
             score = ranking(query)
             answers[name].rank[number] = _rank(score, rankable, int(wanted[number]))
@@ -167,7 +182,6 @@ def clustered_bootstrap(values: Values, clusters: IntArray, seed: int) -> Interv
     return Interval(float(values.mean()), float(low), float(high))
 
 
-
 def calibration_error(sure: Values, right: BoolArray) -> float:
     """How far, on average, "70 % sure" is from right 7 times in 10: over BINS bins of equally many questions.
 
@@ -177,3 +191,13 @@ def calibration_error(sure: Values, right: BoolArray) -> float:
         return float("nan")
     parts = np.array_split(np.argsort(sure, kind="stable"), min(BINS, sure.size))
     return float(sum(abs(float((sure[part] - right[part]).sum())) for part in parts) / sure.size)
+
+
+def run(path: Path, mapping: Mapping[str, str], *, split: float, seed: int, progress: Progress) -> dict[str, JsonValue]:
+    """The benchmark on a file, as one JSON document."""
+    started = time.perf_counter()
+    log, items = read_log(path, mapping, lambda share, _: progress("read", share, 1))
+    results: list[JsonValue] = [*next_use(log, items, split=split, seed=seed, progress=progress)]
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    seconds = time.perf_counter() - started
+    return {"task": "next-use", "results": results, "seconds": round(seconds, 2), "peak_rss_mb": round(peak, 1)}

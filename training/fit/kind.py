@@ -60,8 +60,7 @@ def fit_kind(subject: Subject, settings: Training) -> KindModel:
     if not clocked(log):
         sources, ranker = fit_content(log, items, settings)
         return KindModel(items.codes, items.ids, sources, ranker)
-    since = newest(subject, VALIDATION)
-    earlier = log.events["time"] < since
+    earlier = first_part(log, 1 - VALIDATION)
     learned = fit_sources(log.select(earlier), items, settings)
     ranker = fit_ranker(log, items, learned, seed=settings.seed, since=events_before(log, earlier))
     return KindModel(items.codes, items.ids, fit_sources(log, items, settings), ranker)
@@ -75,6 +74,12 @@ def fit_sources(log: Log, items: Items, settings: Training) -> tuple[Source, ...
 def newest(subject: Subject, share: float) -> int:
     """The instant at which the newest share of the uses begins."""
     return int(np.quantile(subject.log.events["time"][subject.uses], 1 - share))
+
+
+def first_part(log: Log, share: float) -> BoolArray:
+    """Shape (n,): the first share of each customer's events, so that the rest speaks for all customers alike."""
+    place = np.arange(log.events.size) - np.repeat(log.starts[:-1], np.diff(log.starts))
+    return place < np.repeat(np.ceil(np.diff(log.starts) * share), np.diff(log.starts))
 
 
 def events_before(log: Log, chosen: BoolArray) -> IntArray:
