@@ -156,6 +156,17 @@ def test_the_check_finds_an_event_that_is_in_the_log_and_in_no_profile(store: Sq
     assert found["problems"] == ["3 events were accepted, the log holds 3, the profiles 2"]
 
 
+def test_the_check_tells_of_damage_and_does_not_fall_over_it(tmp_path: Path) -> None:
+    write_all(tmp_path)
+    with (tmp_path / MAIN_FILE).open("r+b") as file:
+        file.seek(2 * 4096)
+        file.write(b"\xff" * 4096 * 5)
+    with closing(SqliteStore(tmp_path, STRONG)) as store:
+        found = store.check()
+    assert not found["ok"]
+    assert found["problems"]
+
+
 @pytest.mark.parametrize(
     ("application", "version", "message"),
     [

@@ -124,14 +124,20 @@ class Database:
             self._writer = None
 
     def check(self) -> tuple[dict[str, object], list[str]]:
-        """How the file is written and how large it is; and what is wrong with it."""
+        """How the file is written and how large it is; and what is wrong with it, be it that it cannot be read."""
+        try:
+            return self._check()
+        except StoreError as error:
+            return {"bytes": self.bytes()}, [str(error)]
+
+    def _check(self) -> tuple[dict[str, object], list[str]]:
         with self._lock, self.reading() as connection:
             writer = self._writer or connection
             journal = str(connection.pragma("journal_mode"))
             found = {
                 "synchronous": {0: "OFF", 1: "NORMAL", 2: "FULL", 3: "EXTRA"}[int(writer.pragma("synchronous"))],
                 "journal_mode": journal,
-                "bytes": _size(self.path),
+                "bytes": self.bytes(),
                 "wal_bytes": _size(self.path.with_name(f"{self.path.name}-wal")),
             }
             problems = [

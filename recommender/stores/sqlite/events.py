@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
+from recommender.errors import StoreError
 from recommender.profile import Profile
 from recommender.stores.base import CustomerLog, EventBatch, Outcome, StoredEvent
 from recommender.stores.sqlite import parts
@@ -71,15 +72,21 @@ class SqliteEvents:
     def count(self) -> int:
         return int(self._database.fetch("SELECT value FROM totals WHERE name = 'events'")[0][0])
 
-    def check(self) -> list[str]:
-        """What is wrong: each event must be in the log once and in one profile once."""
+    def check(self) -> tuple[int, list[str]]:
+        """How many events there are, and what is wrong: each must be in the log once and in one profile once."""
+        try:
+            total, logged, remembered = self._totals()
+        except StoreError as error:
+            return 0, [str(error)]
+        if total == logged == remembered:
+            return total, []
+        return total, [f"{total} events were accepted, the log holds {logged}, the profiles {remembered}"]
+
+    def _totals(self) -> tuple[int, int, int]:
         with self._database.reading() as connection:
             total = number(connection, "SELECT value FROM totals WHERE name = 'events'")
             logged = number(connection, "SELECT count(*) FROM events")
-            remembered = parts.count(connection)
-        if total == logged == remembered:
-            return []
-        return [f"{total} events were accepted, the log holds {logged}, the profiles {remembered}"]
+            return total, logged, parts.count(connection)
 
 
 def _judge(

@@ -40,12 +40,13 @@ class SqliteStore:
     def check(self) -> dict[str, Any]:
         main, wrong_main = self._main.check()
         ledger, wrong_ledger = self._ledger.check()
-        problems = wrong_main + wrong_ledger + self.events.check()
+        events, wrong_events = self.events.check()
+        problems = wrong_main + wrong_ledger + wrong_events
         return {
             "engine": "sqlite",
             "version": apsw.sqlite_lib_version(),
             "schema": schema.VERSION,
-            "events": self.events.count(),
+            "events": events,
             "main": main,
             "ledger": ledger,
             "ok": not problems,
