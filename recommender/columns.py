@@ -26,6 +26,9 @@ _NOT_TEXT = "\ud800"  # fails every check, as what it stands for must
 
 MISSING, UNFIT = 0, 1
 
+_SCALARS = {str, int, float, type(None)}
+"""Types of which equal values mean the same (True equals 1), so that each is read once."""
+
 
 class Names(dict[object, int]):
     """The texts of one column by a slot number, each checked and coded once. Slot 0: nothing given; 1: unfit.
@@ -109,8 +112,12 @@ def _kind(text: str) -> str:
 
 def _texts(values: Sequence[object]) -> Sequence[object]:
     """The column as text and None; whole floats as integers."""
-    if set(map(type, values)) <= {str, type(None)}:
+    kinds = set(map(type, values))
+    if kinds <= {str, type(None)}:
         return values
+    if kinds <= _SCALARS:
+        table = {value: value if isinstance(value, str) else _text(value) for value in set(values)}
+        return [table[value] for value in values]
     return [value if isinstance(value, str) else _text(value) for value in values]
 
 
@@ -148,8 +155,7 @@ def read_ids(values: Sequence[object] | None, n: int, *, files: bool) -> tuple[l
 
 def read_numbers(values: Sequence[object]) -> npt.NDArray[np.float64]:
     """The number that each value is; NaN for nothing, infinity for what is not a finite number."""
-    kinds = set(map(type, values))
-    if kinds <= {str, type(None)}:
+    if set(map(type, values)) <= _SCALARS:
         table = {value: _number(value) for value in set(values)}
         return np.fromiter(map(table.__getitem__, values), np.float64, len(values))
     return np.fromiter(map(_number, values), np.float64, len(values))

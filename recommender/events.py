@@ -275,20 +275,22 @@ class _Admission:
         self, rows: IntArray, value: npt.NDArray[np.float64], properties: list[bytes | None]
     ) -> list[str | None]:
         """What a profile has no room for, as JSON, in the order of these rows."""
-        texts: dict[str, list[object]] = {}
+        parts: list[list[str]] = []
         for field in ("session", "recommendation_id"):
             if field in self.columns:
-                names = self.door.names[field].texts
-                texts[field] = [names[slot] or None for slot in self.slots[field][rows].tolist()]
+                texts = self.door.names[field].texts
+                parts.append([_part(field, texts[slot]) if slot else "" for slot in self.slots[field][rows].tolist()])
         if "value" in self.columns:
-            given = self.stated["value"][rows] != 0
-            texts["value"] = [_plain(v) if g else None for v, g in zip(value[rows].tolist(), given, strict=True)]
+            met, where = np.unique(value[rows], return_inverse=True)
+            shown = np.array([_part("value", _plain(number)) for number in met.tolist()], object)[where]
+            parts.append(np.where(self.stated["value"][rows] != 0, shown, "").tolist())
         if properties:
-            chosen = [properties[row] for row in rows.tolist()]
-            texts["properties"] = [None if text is None else orjson.Fragment(text) for text in chosen]
-        if not texts:
+            found = [properties[row] for row in rows.tolist()]
+            parts.append(["" if text is None else f'"properties":{text.decode()}' for text in found])
+        if not parts:
             return [None] * rows.size
-        return [_json(dict(zip(texts, values, strict=True))) for values in zip(*texts.values(), strict=True)]
+        joined = parts[0] if len(parts) == 1 else [",".join(filter(None, said)) for said in zip(*parts, strict=True)]
+        return [f"{{{text}}}" if text else None for text in joined]
 
     def _batch(
         self, rows: IntArray, digests: IntArray, event_ids: Sequence[str | None], extras: list[str | None]
@@ -348,6 +350,5 @@ def _plain(value: float) -> float:
     return int(value) if value.is_integer() and abs(value) < 2**53 else value
 
 
-def _json(fields: dict[str, object]) -> str | None:
-    given = {name: value for name, value in fields.items() if value is not None}
-    return orjson.dumps(given).decode() if given else None
+def _part(field: str, value: object) -> str:
+    return f'"{field}":{orjson.dumps(value).decode()}'

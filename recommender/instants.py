@@ -122,6 +122,9 @@ def _read(values: Sequence[object]) -> tuple[IntArray, IntArray, IntArray]:
         return _read_texts(values)  # type: ignore[arg-type]
     if kinds and kinds <= {int, float}:
         return _read_numbers(values)  # type: ignore[arg-type]
+    if kinds == {datetime} and not any(value.tzinfo for value in values):  # type: ignore[attr-defined]
+        wall = np.array(values, "M8[ms]").astype(np.int64)
+        return wall, np.zeros(n, np.int64), np.full(n, _NAIVE)
     return _columns([_read_one(value) for value in values])
 
 

@@ -1,8 +1,8 @@
 """Events gathered, sorted by identity and written to a store."""
 
 from collections.abc import Sequence
-from typing import Protocol
 from itertools import pairwise
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
