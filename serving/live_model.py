@@ -9,8 +9,9 @@ before goes on answering.
 import asyncio
 import logging
 
+from recommender.champion import load_model
 from recommender.errors import ArtefactError, NotFoundError
-from recommender.model import Model, model_from, untrained
+from recommender.model import Model, untrained
 from recommender.recommender import Recommender
 from recommender.registry import MAIN, Registry
 from recommender.settings import Settings
@@ -80,7 +81,7 @@ class LiveModel:
     def _next(self) -> Recommender | None:
         """The recommender of another champion than the one in use, None where that has not changed."""
         number = self.registry.resolve(MAIN)
-        return None if f"{MAIN}/{number}" == self.label else self._build(self._load(number))
+        return None if f"{MAIN}/{number}" == self.label else self._build(load_model(self.registry, number))
 
     def _first_whole(self) -> Model:
         try:
@@ -90,14 +91,10 @@ class LiveModel:
             return untrained()
         for number in filter(None, (aliases.champion, *reversed(aliases.history))):
             try:
-                return self._load(number)
+                return load_model(self.registry, number)
             except (ArtefactError, NotFoundError):
                 self._refuse()
         return untrained()
-
-    def _load(self, number: int) -> Model:
-        arrays, manifest = self.registry.load(MAIN, number)
-        return model_from(arrays, manifest, f"{MAIN}/{number}")
 
     def _build(self, model: Model) -> Recommender:
         return Recommender(self._store, model, self._settings)

@@ -27,6 +27,7 @@ class Telemetry:
         self.seconds = Histogram(
             "murmeli_http_request_duration_seconds", "Time to answer", ["route"], buckets=_SECONDS, registry=registry
         )
+        self._by_request: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self.events = Counter("murmeli_events", "Events received, by outcome", ["outcome"], registry=registry)
         self.group = Histogram(
             "murmeli_commit_events", "Events written by one commit", buckets=_GROUPS, registry=registry
@@ -41,6 +42,15 @@ class Telemetry:
         self.ledger_pending = Gauge("murmeli_ledger_pending", "Answers not yet on disk", registry=registry)
         self.ledger_written = Counter("murmeli_ledger_written", "Answers written to the ledger", registry=registry)
         self.ledger_lost = Counter("murmeli_ledger_lost", "Answers dropped from a full ledger", registry=registry)
+
+    def request(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count one request. route: its template."""
+        known = self._by_request.get((method, route, status))
+        if known is None:
+            labels = self.requests.labels(method, route, str(status)), self.seconds.labels(route)
+            known = self._by_request[method, route, status] = labels
+        known[0].inc()
+        known[1].observe(seconds)
 
     def exposition(self) -> bytes:
         """The metrics in Prometheus's text format."""

@@ -1,5 +1,6 @@
 """The answers: a page, one slot, the caller's own list, similar items, and why."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Annotated, Any
 
@@ -32,11 +33,17 @@ SIMILAR = 10
 @router.post("/v1/recommend", response_model=RecommendationOut, summary="Fill a page")
 async def recommend(request: Request, call: RecommendCall) -> Response:
     """What this customer needs first, in each slot, in this channel, now. Slots are filled in their order."""
-    site = site_of(request)
+    return answer(page(site_of(request), call))
+
+
+def page(site: Site, call: RecommendCall) -> Recommendation | dict[str, Any]:
+    """The answer to a call; it is on the ledger then. Raises UsageError and NotFoundError before anything is done."""
     context = site.context(call.context.channel, call.context.at)
     slots = tuple(SlotRequest(slot.placement, slot.k, tuple(slot.exclude)) for slot in call.slots)
+    if call.explain:
+        _check_explained(site, slots)
     given = _recommend(site, Question(call.customer, slots, context))
-    return answer(_explained(site, call.customer, context, given) if call.explain else given)
+    return _explained(site, call.customer, context, given) if call.explain else given
 
 
 @router.get("/v1/recommend/{placement}", response_model=RecommendationOut, summary="Fill one slot")
@@ -115,11 +122,16 @@ def _kind_of(site: Site, candidates: list[str]) -> Kind:
 
 
 def _explained(site: Site, customer: str, context: Context, given: Recommendation) -> dict[str, Any]:
-    if sum(len(slot.items) for slot in given.slots) > MOST_EXPLAINED:
-        raise UsageError(f"One call explains up to {MOST_EXPLAINED} items; ask for fewer with `k`.")
-    page = asdict(given)
-    for slot in page["slots"]:
+    content = asdict(given)
+    for slot in content["slots"]:
         for item in slot["items"]:
             why = site.live.recommender.explain(customer, item["item"], slot["placement"], context)
             item["parts"] = why.parts
-    return page
+    return content
+
+
+def _check_explained(site: Site, slots: Sequence[SlotRequest]) -> None:
+    placements = site.settings.placements
+    sizes = [slot.k or placements[slot.placement].size for slot in slots if slot.placement in placements]
+    if sum(sizes) > MOST_EXPLAINED:
+        raise UsageError(f"One call explains up to {MOST_EXPLAINED} items; ask for fewer with `k`.")

@@ -1,0 +1,64 @@
+"""Around every request: an id, a measurement, and for a fault of ours a problem document and a log line."""
+
+import logging
+import secrets
+import time
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serving import problems
+from serving.telemetry import LOGGER, Telemetry
+
+ROUTE = "murmeli.route"
+"""Where in the scope the template of a route is, if FastAPI's own router was not asked."""
+
+_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE"))
+_HEADERS = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]
+
+
+class Watch:
+    """The outermost layer of the application."""
+
+    def __init__(self, app: ASGIApp, telemetry: Telemetry) -> None:
+        self._app, self._telemetry = app, telemetry
+        self._log = logging.getLogger(LOGGER)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        id_, started, status = secrets.token_hex(8), time.perf_counter(), 0
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], (b"x-request-id", id_.encode()), *_HEADERS]
+            await send(message)
+
+        try:
+            app = problems.cross_site_problem() if _cross_site_write(scope) else self._app
+            await app(scope, receive, send_with_id)
+        except Exception:
+            self._log.exception("A request failed.", extra={"fields": {"request_id": id_, "route": _route(scope)}})
+            if not status:
+                await problems.internal_problem()(scope, receive, send_with_id)
+        self._note(scope, id_, status, time.perf_counter() - started)
+
+    def _note(self, scope: Scope, id_: str, status: int, seconds: float) -> None:
+        route, method = _route(scope), scope["method"] if scope["method"] in _METHODS else "other"
+        self._telemetry.request(method, route, status, seconds)
+        level = logging.INFO if status >= 400 else logging.DEBUG
+        if self._log.isEnabledFor(level):
+            fields = {"request_id": id_, "method": method, "route": route, "status": status}
+            self._log.log(level, "request", extra={"fields": fields | {"milliseconds": round(seconds * 1000, 3)}})
+
+
+def _cross_site_write(scope: Scope) -> bool:
+    """Browsers say so (Fetch Metadata, W3C); programs do not send the header."""
+    return scope["method"] not in ("GET", "HEAD") and (b"sec-fetch-site", b"cross-site") in scope["headers"]
+
+
+def _route(scope: Scope) -> str:
+    """The route's template, never the path, which may hold an id."""
+    return str(scope.get(ROUTE) or getattr(scope.get("route"), "path", "none"))
