@@ -316,8 +316,8 @@ class _Admission:
     def _items(self, rows: IntArray) -> dict[int, tuple[str, Kind | None]]:
         names, slots = self.door.names["item"], self.slots["item"][rows]
         met = distinct(slots)
-        met = met[met > 0]
         kind = np.zeros(int(met[-1]) + 1 if met.size else 0, np.int64)
+        met = met[met != MISSING]
         kind[slots[::-1]] = self.slots["kind"][rows][::-1]  # the last assignment stays: the first row's
         kinds = [Kind(text) if text else None for text in self.door.names["kind"].texts]
         codes = names.codes(met).tolist()
