@@ -11,7 +11,6 @@ from typing import Any
 
 import orjson
 
-from recommender.errors import StoreError
 from recommender.history import Context
 from recommender.recommender import Slot
 from recommender.stores.base import Ledger
@@ -92,7 +91,7 @@ class WriteBehind:
         group = self._writing = [self._pending.popleft() for _ in range(size)]
         try:
             await self._writer.run(lambda: self._ledger.write([_record(answer) for answer in group]))
-        except StoreError:
+        except Exception:  # whatever it is, the answers must neither be lost nor stop the service
             if not self.failing:
                 logging.getLogger(LOGGER).exception("The ledger cannot be written; answers wait in memory.")
             self.failing = True
@@ -113,7 +112,7 @@ class WriteBehind:
         """Forget what is older than its days."""
         try:
             await self._writer.run(lambda: self._ledger.prune(self._now() - self._days * DAY))
-        except StoreError:
+        except Exception:
             logging.getLogger(LOGGER).exception("The ledger cannot be pruned.")
 
 

@@ -61,6 +61,13 @@ def problem(status: int, code: str, title: str, detail: str, errors: Sequence[di
     return Response(orjson.dumps(content), status, headers, MEDIA_TYPE)
 
 
+def problem_of(status: int) -> Response:
+    """What is to say of a status as such."""
+    title = HTTPStatus(status).phrase
+    code, detail = _THEIRS.get(status, (title.lower().replace(" ", "-"), title + "."))
+    return problem(status, code, title, detail)
+
+
 def internal_problem() -> Response:
     """What a caller sees of a fault of ours; the log has the rest under the request's id."""
     return problem(
@@ -82,9 +89,7 @@ async def _of_ours(_: Request, error: Exception) -> Response:
 
 async def _of_theirs(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - for the type checker: it is registered for this type
-    title = HTTPStatus(error.status_code).phrase
-    code, detail = _THEIRS.get(error.status_code, (title.lower().replace(" ", "-"), title + "."))
-    answer = problem(error.status_code, code, title, detail)
+    answer = problem_of(error.status_code)
     if allow := (error.headers or {}).get("Allow"):
         answer.headers["Allow"] = allow
     return answer

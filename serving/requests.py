@@ -8,6 +8,7 @@ import orjson
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 LARGEST_BODY = 1_000_000
 BODY_SECONDS = 20.0
@@ -38,7 +39,8 @@ class Route(APIRoute):
 
 
 async def _read(request: Request) -> bytes:
-    if int(request.headers.get("content-length", 0)) > LARGEST_BODY:
+    stated = request.headers.get("content-length", "")
+    if stated.isdecimal() and int(stated) > LARGEST_BODY:
         raise HTTPException(413)
     parts: list[bytes] = []
     size = 0
@@ -51,6 +53,8 @@ async def _read(request: Request) -> bytes:
                 parts.append(part)
     except TimeoutError:
         raise HTTPException(408) from None
+    except ClientDisconnect:
+        raise HTTPException(400) from None  # nobody is there to read it; it is no fault of ours
     return b"".join(parts)
 
 

@@ -6,6 +6,7 @@ then says what is wrong. So there is one place that refuses and one function
 behind both ways, and the short way costs what a bare ASGI application costs.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -14,7 +15,8 @@ from pydantic import ValidationError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from recommender.errors import MurmeliError
-from serving.requests import LARGEST_BODY
+from serving import requests
+from serving.problems import problem_of
 from serving.routes.recommend import page
 from serving.schemas import MOST_EVENTS, RecommendCall
 from serving.site import Site
@@ -38,7 +40,12 @@ class Shortcut:
         if way is None or _JSON not in scope["headers"]:
             await self._app(scope, receive, send)
             return
-        message = await receive()
+        try:
+            async with asyncio.timeout(requests.BODY_SECONDS):
+                message = await receive()
+        except TimeoutError:
+            await problem_of(408)(scope, receive, send)
+            return
         content = await self._content(way, message)
         if content is None:
             await self._app(scope, _replayed(message, receive), send)
@@ -48,7 +55,7 @@ class Shortcut:
 
     async def _content(self, way: Short, message: Message) -> object:
         body = message.get("body", b"")
-        if message.get("more_body", False) or len(body) > LARGEST_BODY:
+        if message.get("more_body", False) or len(body) > requests.LARGEST_BODY:
             return None
         try:
             return await way(orjson.loads(body))
