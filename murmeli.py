@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from zoneinfo import ZoneInfo
 
 import orjson
 import typer
-from rich.console import Console
+from rich.columns import Columns
+from rich.console import Console, Group
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from threadpoolctl import threadpool_limits
@@ -32,6 +33,9 @@ from recommender.settings import FILE, Settings, Training, commented, load_setti
 from recommender.stores import open_store
 from recommender.stores.base import Store
 from recommender.types import Kind, code32
+
+if TYPE_CHECKING:
+    from training.demo import Demo
 
 app = typer.Typer(
     name="murmeli",
@@ -61,6 +65,7 @@ Map = Annotated[
     ),
 ]
 HERE = Path()
+DEMO = Path("demo-home")
 REJECTS = "rejects.jsonl"
 
 out = Console()
@@ -77,7 +82,7 @@ def main() -> None:
         sys.exit(2 if isinstance(error, UsageError) else 3 if isinstance(error, RefusedError) else 1)
 
 
-def show(document: object, as_json: bool, *tables: Table | str) -> None:
+def show(document: object, as_json: bool, *tables: Table | str | Columns) -> None:
     """Print a result for a machine or for a person."""
     if as_json:
         sys.stdout.write(
@@ -146,6 +151,78 @@ def init(home: Home = HERE) -> None:
     out.print(f"Wrote {path}. Next: murmeli import events FILE --home {home}")
 
 
+@app.command()
+def demo(
+    home: Annotated[Path, typer.Option(help="A folder for the demo; one of an earlier demo is made anew.")] = DEMO,
+    seed: Annotated[int, typer.Option(help="Another seed, another bank.")] = 7,
+    customers: Annotated[int, typer.Option(min=10, help="How many customers the bank has.")] = 2000,
+    port: Annotated[int | None, typer.Option(help="The port to serve on; else 8787.")] = None,
+    no_serve: Annotated[bool, typer.Option("--no-serve", help="Stop after the figures and the pages.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Simulate a bank's log, import it, train, show what came of it, and serve.
+
+    Example: `murmeli demo`
+    """
+    from serving.bootstrap import serve as run
+    from training.demo import clear, prepare
+
+    clear(home)
+    with opened(home) as (settings, store), progress(as_json) as report:
+        made = prepare(store, home, settings, seed=seed, customers=customers, progress=report)
+        recommender = recommender_of(home, store, settings)
+        context = context_of(settings, None, "mobile")
+        slots = (SlotRequest("home.features"), SlotRequest("home.content", 6))
+        pages = {who: recommender.recommend(Request(who, slots, context)) for who in made.customers}
+    document = {
+        "imported": asdict(made.imported),
+        "links": made.links,
+        "trained": made.trained.document(),
+        "pages": {who: asdict(answer) for who, answer in pages.items()},
+    }
+    show(document, as_json, *demo_tables(made, pages))
+    if not no_serve:
+        run(home, port=port, announce=lambda url: out.print(try_it(url, made.customers[0], pages), soft_wrap=True))
+
+
+def demo_tables(made: "Demo", pages: dict[str, Recommendation]) -> list[Table | str | Columns]:
+    """What was imported, the one-click rate, and two pages side by side."""
+    imported = made.imported
+    rows = [
+        {
+            "ranked by": row["name"],
+            "one-click rate": row["hit@1"],
+            "among the first 3": row["hit@3"],
+            "mean 1/position": row["mrr"],
+        }
+        for row in made.trained.judgements["feature"]
+    ]
+    uses = f"{made.trained.judgements['feature'][0]['n']:,}"
+    return [
+        f"A simulated bank: {imported.accepted:,} events, {made.links:,} links between identities (docs/demo.md).",
+        table_of(
+            f"Was the feature that a customer used next in the first place? {uses} uses of the held-out last week", rows
+        ),
+        Columns(
+            [Group(f"[bold]{who}[/], on mobile, now", *page(answer)) for who, answer in pages.items()], padding=(1, 4)
+        ),
+    ]
+
+
+def try_it(url: str, customer: str, pages: dict[str, Recommendation]) -> str:
+    """Lines for another terminal that show an event changing the next answer."""
+    ask = f"curl -s '{url}/v1/recommend/home.features?customer={customer}&channel=mobile'"
+    item = pages[customer].slots[0].items[-1].item
+    event = orjson.dumps({"event_id": "demo-1", "customer": customer, "type": "use", "item": item, "channel": "mobile"})
+    return (
+        f"\nMurmeli answers at {url} (the API: {url}/docs). Stop it with Ctrl-C.\n\n"
+        f"In another terminal: {customer}'s menu, then one use of {item}, then the menu again: {item} has moved up.\n\n"
+        f"{ask}\n"
+        f"curl -s {url}/v1/events -H 'content-type: application/json' -d '{event.decode()}'\n"
+        f"{ask}\n"
+    )
+
+
 @import_app.command("events")
 def import_events_(
     files: Files,
@@ -194,7 +271,7 @@ def import_items_(
 
     Example: `murmeli import items products.parquet --map id=sku,title=name --kind content`
     """
-    from training.importers import import_items
+    from training.catalogues import import_items
 
     with opened(home) as (_, store), progress(as_json) as report:
         summary = import_items(
@@ -354,7 +431,7 @@ def models_show(version: Version, home: Home = HERE, as_json: Json = False) -> N
 
     Example: `murmeli models show champion --json`
     """
-    manifest = Registry(home / "models").load(MAIN, number_of(version))[1].model_dump(mode="json")
+    manifest = Registry(home / "models").manifest(MAIN, number_of(version)).model_dump(mode="json")
     facts = {**{k: v for k, v in manifest.items() if not isinstance(v, (dict, list))}, **manifest["log"]}
     facts = {"what": "found"} | facts
     rows = [{"what": name, "found": str(value)} for name, value in facts.items() if name != "what"]

@@ -18,7 +18,7 @@ from recommender.settings import Settings, Training
 from recommender.stores.base import Store
 from recommender.types import BoolArray, Kind, instant
 from training.dataset import Log, extract, items_of
-from training.evaluation import Row, judge, model_ranking, most_recent, most_used, popularity
+from training.evaluation import Ranking, Row, judge, model_ranking, most_recent, most_used, popularity
 from training.fit.kind import ENOUGH, Subject, fit_kind, held_back
 
 TEST = 0.1
@@ -64,7 +64,30 @@ class Outcome:
         return "\n".join(lines)
 
 
-def train(store: Store, models: Path, settings: Settings, *, promote: bool, progress: Report) -> Outcome:
+@dataclass(frozen=True, slots=True)
+class Exam:
+    """What a configuration is judged on, and against whom beside the usual baselines.
+
+    since: the instant from which uses are held back; None for the newest TEST share of each kind's.
+    rivals: more ways to rank, by name, for a kind.
+    """
+
+    since: int | None = None
+    rivals: Callable[[Subject], dict[str, Ranking]] = lambda _: {}
+
+    def held(self, subject: Subject, seed: int) -> BoolArray:
+        """Shape (n,): the events that are held back."""
+        if self.since is None:
+            return held_back(subject, TEST, seed)
+        return subject.uses & (subject.log.events["time"] >= self.since)
+
+
+USUAL = Exam()
+
+
+def train(
+    store: Store, models: Path, settings: Settings, *, promote: bool, progress: Report, exam: Exam = USUAL
+) -> Outcome:
     """Judge, fit and publish. The same log, settings and threads give the same fingerprint.
 
     The new version is the challenger; it becomes the champion where there is none, or where `promote` says so.
@@ -73,7 +96,7 @@ def train(store: Store, models: Path, settings: Settings, *, promote: bool, prog
     if not subjects:
         outcome.notes.append("The log is empty: nothing to train on. `murmeli import events FILE` brings one in.")
         return outcome
-    _judge(subjects, settings.training, outcome, progress)
+    _judge(subjects, settings.training, exam, outcome, progress)
     with _timed(outcome, "fit", progress):
         kinds = {subject.kind: fit_kind(subject, settings.training) for subject in subjects}
     with _timed(outcome, "publish", progress):
@@ -86,7 +109,7 @@ def evaluate(store: Store, settings: Settings, *, progress: Report) -> Outcome:
     outcome, subjects = _start(store, progress)
     if not subjects:
         outcome.notes.append("The log is empty: nothing to judge. `murmeli import events FILE` brings one in.")
-    _judge(subjects, settings.training, outcome, progress)
+    _judge(subjects, settings.training, USUAL, outcome, progress)
     return outcome
 
 
@@ -113,20 +136,20 @@ def subjects_of(store: Store, log: Log) -> list[Subject]:
     return subjects
 
 
-def _judge(subjects: list[Subject], settings: Training, outcome: Outcome, progress: Report) -> None:
+def _judge(subjects: list[Subject], settings: Training, exam: Exam, outcome: Outcome, progress: Report) -> None:
     with _timed(outcome, "judge", progress):
         for subject in subjects:
-            held = held_back(subject, TEST, settings.seed)
+            held = exam.held(subject, settings.seed)
             tested = int(np.count_nonzero(held))
             if tested < ENOUGH:
                 outcome.notes.append(
                     f"{subject.kind}: {tested} uses to judge by, fewer than {ENOUGH}: habit and popularity rank it."
                 )
             if tested:
-                outcome.judgements[subject.kind.value] = backtest(subject, held, settings)
+                outcome.judgements[subject.kind.value] = backtest(subject, held, settings, exam.rivals(subject))
 
 
-def backtest(subject: Subject, held: BoolArray, settings: Training) -> list[Row]:
+def backtest(subject: Subject, held: BoolArray, settings: Training, rivals: dict[str, Ranking]) -> list[Row]:
     """The table of one kind: fitted on what is not held back, judged on what is."""
     earlier = subject.earlier(~held)
     rankings = {
@@ -134,6 +157,7 @@ def backtest(subject: Subject, held: BoolArray, settings: Training) -> list[Row]
         "most-used": most_used,
         "most-recent": most_recent,
         "popularity": popularity(earlier),
+        **rivals,
     }
     return judge(subject, held, rankings, settings.seed)
 
@@ -151,7 +175,7 @@ def _publish(
         metrics={kind: list[JsonValue](rows) for kind, rows in outcome.judgements.items()},
     )
     outcome.version = registry.publish(MAIN, model_arrays(model), manifest)
-    outcome.fingerprint = registry.load(MAIN, outcome.version)[1].fingerprint
+    outcome.fingerprint = registry.manifest(MAIN, outcome.version).fingerprint
     outcome.champion = promote or registry.aliases(MAIN).champion is None
     if outcome.champion:
         registry.promote(MAIN, outcome.version)

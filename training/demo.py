@@ -1,0 +1,102 @@
+"""What `murmeli demo` does before it serves: simulate a bank, import it, train, judge, and choose whom to show."""
+
+import csv
+import json
+import shutil
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+
+from recommender.catalogue import Catalogue
+from recommender.errors import UsageError
+from recommender.history import history_of
+from recommender.settings import Settings
+from recommender.stores.base import Store
+from recommender.types import Kind
+from training.account import ImportSummary
+from training.bank import MENU, ZONE, BankFiles, simulate_bank
+from training.catalogues import import_items
+from training.evaluation import Ranking
+from training.fit.kind import Subject
+from training.importers import import_events
+from training.pipeline import Exam, Outcome, Report, train
+
+MARK = "demo.json"
+"""Says that a folder is a demo's, which the next demo may replace."""
+
+FIXED_MENU = "fixed menu"
+HELD_OUT = timedelta(days=7)
+
+REGULAR = 60
+"""Uses of features that make somebody a regular, whose page is worth a look."""
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """What there is to show. customers: identities of two busy customers whose favourite features differ."""
+
+    imported: ImportSummary
+    links: int
+    trained: Outcome
+    customers: tuple[str, str]
+
+
+def clear(home: Path) -> None:
+    """Make room for a new demo. Raises UsageError where the folder holds something else."""
+    if home.exists() and any(home.iterdir()) and not (home / MARK).exists():
+        raise UsageError(f"{home} is there already and is no demo. Give another --home.")
+    shutil.rmtree(home, ignore_errors=True)
+    home.mkdir(parents=True)
+    (home / MARK).write_text(json.dumps({"made_by": "murmeli demo"}), encoding="utf-8")
+
+
+def prepare(store: Store, home: Path, settings: Settings, *, seed: int, customers: int, progress: Report) -> Demo:
+    """Fill an empty store with a simulated bank and train on it, its last week kept for the figures."""
+    end = datetime.now(ZONE)
+    progress("simulate", 0, None)
+    files = simulate_bank(home / "bank", end=end, seed=seed, customers=customers)
+    progress("simulate", 1, 1)
+    import_items(store, [files.items])
+    imported = import_events(
+        store.events, [files.events], zone=ZONE, progress=lambda share, _: progress("import", share, 1)
+    )
+    links = _link(store, files, progress)
+    since = int((end - HELD_OUT).timestamp() * 1000)
+    outcome = train(store, home / "models", settings, promote=True, progress=progress, exam=Exam(since, _rivals))
+    return Demo(imported, len(links), outcome, _two(store, [a for a, _ in links]))
+
+
+def _link(store: Store, files: BankFiles, progress: Report) -> list[tuple[str, str]]:
+    with files.links.open(encoding="utf-8", newline="") as lines:
+        pairs = [(row["a"], row["b"]) for row in csv.DictReader(lines)]
+    for number, (a, b) in enumerate(pairs, 1):
+        store.identities.link(a, b)
+        progress("link identities", number, len(pairs))
+    return pairs
+
+
+def _rivals(subject: Subject) -> dict[str, Ranking]:
+    return {FIXED_MENU: fixed_menu(subject)} if subject.kind is Kind.FEATURE else {}
+
+
+def fixed_menu(subject: Subject) -> Ranking:
+    """The order in which the bank shows its features today, to everyone."""
+    place = {item: -float(number) for number, item in enumerate(MENU)}
+    score = np.array([place.get(item, -np.inf) for item in subject.items.ids], np.float32)
+    return lambda _: score
+
+
+def _two(store: Store, identities: list[str]) -> tuple[str, str]:
+    """The first identity of a regular customer, and the first of another whose favourite feature is a different one."""
+    items = Catalogue(store.items, {}).shelf(Kind.FEATURE).items
+    chosen: dict[int, str] = {}
+    for identity in identities:
+        used = history_of(store.events.profile(identity), items).item
+        if used.size >= REGULAR:
+            chosen.setdefault(int(np.bincount(used).argmax()), identity)
+        if len(chosen) == 2:
+            break
+    one, other, *_ = (*chosen.values(), *identities)
+    return one, other
