@@ -19,7 +19,7 @@ from recommender.stores.base import Store
 from recommender.types import BoolArray, Kind, instant
 from training.dataset import Log, extract, items_of
 from training.evaluation import Ranking, Row, judge, model_ranking, most_recent, most_used, popularity
-from training.fit.kind import ENOUGH, Subject, fit_kind, held_back
+from training.fit.kind import ENOUGH, Subject, fit_by_habit, fit_kind, held_back, refit
 
 TEST = 0.1
 """The newest share of the uses, on which the configuration is judged, once."""
@@ -96,9 +96,9 @@ def train(
     if not subjects:
         outcome.notes.append("The log is empty: nothing to train on. `murmeli import events FILE` brings one in.")
         return outcome
-    _judge(subjects, settings.training, exam, outcome, progress)
+    judged = _judge(subjects, settings.training, exam, outcome, progress)
     with _timed(outcome, "fit", progress):
-        kinds = {subject.kind: fit_kind(subject, settings.training) for subject in subjects}
+        kinds = {subject.kind: refit(judged[subject.kind], subject, settings.training) for subject in subjects}
     with _timed(outcome, "publish", progress):
         _publish(kinds, Registry(models), settings, outcome, promote=promote)
     return outcome
@@ -136,30 +136,33 @@ def subjects_of(store: Store, log: Log) -> list[Subject]:
     return subjects
 
 
-def _judge(subjects: list[Subject], settings: Training, exam: Exam, outcome: Outcome, progress: Report) -> None:
+def _judge(
+    subjects: list[Subject], settings: Training, exam: Exam, outcome: Outcome, progress: Report
+) -> dict[Kind, KindModel]:
+    """Fits each kind on what is not held back and judges it on what is; returns what was judged."""
+    models = {}
     with _timed(outcome, "judge", progress):
         for subject in subjects:
             held = exam.held(subject, settings.seed)
-            tested = int(np.count_nonzero(held))
+            earlier, tested = subject.earlier(~held), int(np.count_nonzero(held))
             if tested < ENOUGH:
-                outcome.notes.append(
-                    f"{subject.kind}: {tested} uses to judge by, fewer than {ENOUGH}: habit and popularity rank it."
-                )
+                few = f"{subject.kind}: {tested} uses to judge by, fewer than {ENOUGH}: habit and popularity rank it."
+                outcome.notes.append(few)
+            models[subject.kind] = fit_kind(earlier, settings) if tested >= ENOUGH else fit_by_habit(earlier)
             if tested:
-                outcome.judgements[subject.kind.value] = backtest(subject, held, settings, exam.rivals(subject))
+                rankings = {**rankings_of(models[subject.kind], earlier), **exam.rivals(subject)}
+                outcome.judgements[subject.kind.value] = judge(subject, held, rankings, settings.seed)
+    return models
 
 
-def backtest(subject: Subject, held: BoolArray, settings: Training, rivals: dict[str, Ranking]) -> list[Row]:
-    """The table of one kind: fitted on what is not held back, judged on what is."""
-    earlier = subject.earlier(~held)
-    rankings = {
-        "murmeli": model_ranking(fit_kind(earlier, settings)),
+def rankings_of(model: KindModel, earlier: Subject) -> dict[str, Ranking]:
+    """The ways to rank that every table has; earlier: what the model was fitted on."""
+    return {
+        "murmeli": model_ranking(model),
         "most-used": most_used,
         "most-recent": most_recent,
         "popularity": popularity(earlier),
-        **rivals,
     }
-    return judge(subject, held, rankings, settings.seed)
 
 
 def _publish(

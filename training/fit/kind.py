@@ -9,6 +9,8 @@ from recommender.model import KindModel, by_habit
 from recommender.settings import Training
 from recommender.sources.base import Source
 from recommender.sources.habit import Habit
+from recommender.sources.popularity import Popularity
+from recommender.sources.transitions import Transitions
 from recommender.types import DAY, NOT_A_USE, BoolArray, IntArray, Kind
 from training.dataset import Log
 from training.fit.content import fit_content, fit_linear, hold_out
@@ -56,7 +58,7 @@ def fit_kind(subject: Subject, settings: Training) -> KindModel:
     """
     log, items = subject.log, subject.items
     if np.count_nonzero(subject.uses) < ENOUGH:
-        return by_habit(items.codes, items.ids, fit_popularity(log, items))
+        return fit_by_habit(subject)
     if not clocked(log):
         sources, ranker = fit_content(log, items, settings)
         return KindModel(items.codes, items.ids, sources, ranker)
@@ -64,6 +66,21 @@ def fit_kind(subject: Subject, settings: Training) -> KindModel:
     learned = fit_sources(log.select(earlier), items, settings)
     ranker = fit_ranker(log, items, learned, seed=settings.seed, since=events_before(log, earlier))
     return KindModel(items.codes, items.ids, fit_sources(log, items, settings), ranker)
+
+
+def fit_by_habit(subject: Subject) -> KindModel:
+    """Habit and popularity, blended by hand: where there is too little to learn from."""
+    return by_habit(subject.items.codes, subject.items.ids, fit_popularity(subject.log, subject.items))
+
+
+def refit(model: KindModel, subject: Subject, settings: Training) -> KindModel:
+    """The same blend over the same sources, these fitted anew on another log."""
+    log, items = subject.log, subject.items
+    names = {source.name for source in model.sources}
+    if names == {Habit.name, Popularity.name}:
+        return fit_by_habit(subject)
+    sources = fit_sources(log, items, settings) if Transitions.name in names else fit_linear(log, items, settings)
+    return KindModel(items.codes, items.ids, sources, model.ranker)
 
 
 def fit_sources(log: Log, items: Items, settings: Training) -> tuple[Source, ...]:
