@@ -42,10 +42,10 @@ def serve(
     Raises MurmeliError where the address cannot be had, before anything else is opened.
     """
     settings = load_settings(home).serving
-    with _listen(settings.host if host is None else host, settings.port if port is None else port) as listener:
+    with listen(settings.host if host is None else host, settings.port if port is None else port) as listener:
         log_to_stderr()
         site = build(home)
-        (announce or _print)(_url(listener))
+        (announce or say)(url_of(listener))
         config = uvicorn.Config(
             create_app(site),
             access_log=False,  # its lines hold paths and queries, and those hold ids
@@ -58,7 +58,8 @@ def serve(
             uvicorn.Server(config).run(sockets=[listener])
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens already, so that a second server meets it. MurmeliError where it cannot be had."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
@@ -74,11 +75,13 @@ def _address_error(error: OSError, host: str, port: int) -> MurmeliError:
     return UsageError(f"{host} is no address of this machine ({error.strerror}). Give another --host.")
 
 
-def _url(listener: socket.socket) -> str:
+def url_of(listener: socket.socket) -> str:
+    """The address that a socket listens on."""
     host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _print(url: str) -> None:
+def say(url: str) -> None:
+    """Tell standard output where to look."""
     sys.stdout.write(f"Murmeli answers at {url} (docs: {url}/docs). Stop it with Ctrl-C.\n")
     sys.stdout.flush()
