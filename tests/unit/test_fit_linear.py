@@ -8,12 +8,14 @@ from threadpoolctl import threadpool_limits
 
 from recommender.history import Context, Items, Query, history_of
 from recommender.ranker import Ranker
+from recommender.settings import Training
 from recommender.sources.popularity import Popularity
 from recommender.sources.usage import HEAD, Matrix, add_rows, scaled, usage
 from recommender.types import DAY, DISMISS, EVENT, RETURN, USE, code64
 from training.dataset import Log, items_of, log_of
 from training.fit.attributes import fit_attributes
 from training.fit.blend import Pool, fit_blend, page_quality
+from training.fit.content import fit_content
 from training.fit.factors import FactorSettings, fit_factors
 from training.fit.matrix import user_items, weights_of
 from training.fit.neighbours import NeighbourSettings, fit_neighbours
@@ -184,3 +186,21 @@ def test_the_blend_finds_the_column_that_knows() -> None:
     assert ranker.weights.shape == (1, 2)
     assert page_quality(pool, ranker.weights[0]) >= page_quality(pool, np.array([0, 1], np.float32))
     assert abs(ranker.weights[0, 0]) < ranker.weights[0, 1] / 3
+
+
+def test_the_blend_is_as_sure_of_itself_as_it_may_be() -> None:
+    random = np.random.default_rng(5)
+    logits = random.normal(0, 1, (4_000, 10))
+    odds = np.exp(8 * logits)
+    right = (odds.cumsum(1) / odds.sum(1, keepdims=True) > random.random((4_000, 1))).argmax(1)
+    pool = Pool(logits[:, None].astype(np.float32), np.eye(10, dtype=np.float32)[right], np.ones(4_000, np.float32))
+    source = Popularity(np.zeros(10, np.float32), np.zeros((), np.float32))
+    assert fit_blend([source], [pool]).weights.tolist() == [[8]]
+
+
+def test_a_log_without_a_clock_still_lets_attributes_reach_what_is_new() -> None:
+    rows = [(customer, NAMES[item], USE, 1) for customer in range(40) for item in (customer % 4, (customer + 1) % 4)]
+    items = items_of(NAMES, [np.array([code64("shop=ours")])] * 4)
+    _, ranker = fit_content(log_of_rows(*rows), items, Training(factors=2, iterations=2, threads=1))
+    weights = dict(zip(ranker.columns, ranker.weights[0].tolist(), strict=True))
+    assert weights["attributes.attributes"] > 0

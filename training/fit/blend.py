@@ -23,6 +23,8 @@ FIRST = 0.3
 
 ROUNDS = 4
 
+SCALES = 2.0 ** np.arange(-4, 8)
+
 CHUNK = 256
 
 
@@ -40,7 +42,10 @@ class Pool:
 
 
 def fit_blend(sources: Sequence[Source], pools: Sequence[Pool]) -> Ranker:
-    """Coordinate search for the weights with the best mean of NDCG over the pools, from the best single column."""
+    """Coordinate search for the weights with the best mean of NDCG over the pools, from the best single column.
+
+    Their common scale, which no page depends on, is that under which the softmax of scores is the best probability.
+    """
     columns = tuple(f"{source.name}.{column}" for source in sources for column in source.columns)
     weights = max((row for row in np.eye(len(columns), dtype=np.float32)), key=lambda row: _quality(pools, row))
     quality = _quality(pools, weights)
@@ -50,7 +55,8 @@ def fit_blend(sources: Sequence[Source], pools: Sequence[Pool]) -> Ranker:
             weights, quality = _improve(pools, weights, quality, column)
         if quality <= before:
             break
-    return Ranker(columns, weights[None])
+    scale = max(SCALES, key=lambda scale: sum(_likelihood(pool, weights * np.float32(scale)) for pool in pools))
+    return Ranker(columns, weights[None] * np.float32(scale))
 
 
 def _improve(pools: Sequence[Pool], weights: FloatArray, quality: float, column: int) -> tuple[FloatArray, float]:
@@ -70,12 +76,25 @@ def _quality(pools: Sequence[Pool], weights: FloatArray) -> float:
 
 def page_quality(pool: Pool, weights: FloatArray) -> float:
     """Mean NDCG of the pages that these weights make, shape (columns,); gains as the pool states them."""
-    score = np.einsum("c,ncp->np", weights[weights != 0], pool.values[:, weights != 0])
+    score = _scores(pool, weights)
     place = min(PAGE, score.shape[1])
     top = np.argpartition(-score, place - 1, axis=1)[:, :place]
     top = np.take_along_axis(top, np.argsort(-np.take_along_axis(score, top, 1), axis=1, kind="stable"), 1)
     discount = 1 / np.log2(np.arange(2, place + 2))
     return float(np.mean((np.take_along_axis(pool.gain, top, 1) @ discount) / pool.best))
+
+
+def _likelihood(pool: Pool, weights: FloatArray) -> float:
+    """Mean log-probability of a wanted item of the pool, as the softmax of scores gives it."""
+    score = _scores(pool, weights)
+    peak = score.max(axis=1, keepdims=True)
+    surprise = peak + np.log(np.exp(score - peak).sum(axis=1, keepdims=True)) - score
+    return -float(surprise[pool.gain > 0].mean()) if (pool.gain > 0).any() else 0.0
+
+
+def _scores(pool: Pool, weights: FloatArray) -> FloatArray:
+    score: FloatArray = np.einsum("c,ncp->np", weights[weights != 0], pool.values[:, weights != 0])
+    return score
 
 
 def pool_of(

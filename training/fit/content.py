@@ -1,6 +1,7 @@
 """Fits what ranks content: the sources on everything, and their blend on slices held out of the same log."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -26,6 +27,9 @@ JUDGES = 4_000
 FLATTERY = 0.25
 """A hit counts its item's uses to minus this power: random slices flatter what is popular."""
 
+LEAST = 0.1
+"""The weight of attributes, over the greatest weight, at least."""
+
 
 def fit_content(
     log: Log, items: Items, settings: Training, *, hide_used: bool = True
@@ -34,7 +38,13 @@ def fit_content(
     held = hold_out(log, settings.seed)
     earlier = fit_linear(log.select(~held), items, settings)
     ranker = fit_blend(earlier, [ask_back(log, held, items, earlier, settings.seed, hide_used=hide_used)])
-    return fit_linear(log, items, settings), ranker
+    return fit_linear(log, items, settings), _reachable(ranker)
+
+
+def _reachable(ranker: Ranker) -> Ranker:
+    """No held-out customer can ask for what nobody used yet, so attributes count a little whatever was learned."""
+    least = np.where(np.char.startswith(ranker.columns, "attributes."), LEAST * ranker.weights.max(initial=0), -np.inf)
+    return replace(ranker, weights=np.maximum(ranker.weights, least).astype(np.float32))
 
 
 def fit_linear(log: Log, items: Items, settings: Training) -> tuple[Source, ...]:
@@ -57,9 +67,7 @@ def hold_out(log: Log, seed: int) -> BoolArray:
     return np.random.default_rng(seed).random(time.size) < HELD_OUT
 
 
-def ask_back(
-    log: Log, held: BoolArray, items: Items, sources: Sequence[Source], seed: int, *, hide_used: bool
-) -> Pool:
+def ask_back(log: Log, held: BoolArray, items: Items, sources: Sequence[Source], seed: int, *, hide_used: bool) -> Pool:
     """What the sources, fitted on the rest, say to customers of whom some events are held out."""
     kept = log.select(~held)
     wanted = held & ~np.isin(log.events["type"], NOT_A_USE)
