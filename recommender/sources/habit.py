@@ -14,10 +14,11 @@ import numpy as np
 
 from recommender.features import FADED, Weights, ages, tally, used
 from recommender.history import WEEK_MINUTES, Query
+from recommender.profile import HISTORY
 from recommender.sources.base import Scores
 from recommender.types import DAY, HOUR, MINUTE, FloatArray, IntArray
 
-USES = (1, 2, 4, 8, 16, 32, 64, 128, 512, 2048, 10_000)
+USES = (1, 2, 4, 8, 16, 32, 128, 512, 2048, 10_000)
 """Half-lives counted in uses."""
 
 TIMES = {"hour": HOUR, "day": DAY, "week": 7 * DAY, "month": 30 * DAY}
@@ -26,6 +27,10 @@ TIMES = {"hour": HOUR, "day": DAY, "week": 7 * DAY, "month": 30 * DAY}
 FAINT = 0.1
 """How many uses an item never used is taken to have had."""
 
+PLACES = ("used", "nearness", "recency", "rest", "overdue", "last", "last-but-one")
+"""Where an item stands among the last used; see `_places`."""
+
+_LONGEST = np.log(HISTORY + 1)
 _DAY_MINUTES = DAY // MINUTE
 
 
@@ -39,7 +44,7 @@ class Habit:
     @property
     def columns(self) -> tuple[str, ...]:
         by_use = (f"uses-{half_life}" for half_life in USES)
-        return (*by_use, *TIMES, "time-of-day", "time-of-week", "channel", "recency", "last", "last-but-one")
+        return (*by_use, *TIMES, "time-of-day", "time-of-week", "channel", *PLACES)
 
     def score(self, queries: Sequence[Query]) -> list[Scores]:
         return [_score(query) for query in queries]
@@ -55,10 +60,11 @@ def _score(query: Query) -> Scores:
     minute = (history.week - context.week) % WEEK_MINUTES
     rows += [tally(place, kernel[minute], at.size) for kernel in clocks()]
     rows += [tally(place, (history.channel == context.channel).astype(np.float64), at.size)]
-    values = np.empty((len(rows) + 3, at.size), np.float32)
-    values[:-3] = rows
-    np.log1p(values[:-3] / FAINT, out=values[:-3])
-    values[-3:] = _recency(place, at.size)
+    values = np.empty((len(rows) + len(PLACES), at.size), np.float32)
+    counts = values[: len(rows)]
+    counts[:] = rows
+    np.log1p(counts / FAINT, out=counts)
+    values[len(rows) :] = _places(place, at.size)
     return Scores(values, at, np.zeros(values.shape[0], np.float32))
 
 
@@ -80,11 +86,19 @@ def clocks() -> tuple[Weights, Weights]:
     return day, week
 
 
-def _recency(place: IntArray, size: int) -> FloatArray:
-    """Shape (3, size): how near the front an item is, newest first, and whether it is the first or the second."""
+def _places(place: IntArray, size: int) -> FloatArray:
+    """Shape (PLACES, size): whether an item was used at all; by how many others it was used before, as 1 / (1 + rank)
+    and as a logarithm; for how many uses it rested, as a logarithm, alone and against its usual rest; whether it was
+    the last or the last but one.
+    """
+    uses = place.size
     latest = np.full(size, -1)
-    latest[place] = np.arange(place.size)
+    latest[place] = np.arange(uses)
     rank = np.empty(size, np.int64)
     rank[np.argsort(-latest, kind="stable")] = np.arange(size)
-    near = np.float32(1) / (1 + rank)
-    return np.stack([near, rank == 0, rank == 1]).astype(np.float32)
+    rest = np.log(uses - latest)
+    usual = np.log((uses + 1) / np.maximum(np.bincount(place, minlength=size), 1))
+    near = _LONGEST - np.log1p(rank)
+    return np.array(
+        [np.ones(size), 1 / (1 + rank), near, _LONGEST - rest, rest - usual, rank == 0, rank == 1], np.float32
+    )

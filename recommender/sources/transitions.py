@@ -16,17 +16,20 @@ from recommender.history import Query
 from recommender.sources.base import Scores
 from recommender.types import FloatArray, IntArray
 
-PACES = (4, 64)
+PACES = (1, 4, 16, 64)
 """Half-lives counted in times that the same steps were met."""
 
 SKIPS = 3
 """How many steps back a single step is still taken to matter."""
 
-BASE = 128
+BASE = 8
 """Half-life, in uses, of the frequency that the shortest order leans on."""
 
-LEAN = 1.0
-"""How many times a step must have been met to count as much as what the shorter order says."""
+DISCOUNT = 0.75
+"""What each follower's count gives up to the shorter order (Ney, Essen & Kneser, 1994); .75 is their usual value."""
+
+LEAN = 0.5
+"""What the shorter order counts where the steps were never met."""
 
 FAINT = 0.1
 """How many uses an item never used is taken to have had."""
@@ -100,28 +103,36 @@ def _union(mine: IntArray, others: list[IntArray], size: int) -> tuple[IntArray,
 
 def _own(query: Query) -> FloatArray:
     """Shape (columns, m): log-shares of what the customer did next, less those of an item never used."""
-    mine, item = used(query), query.history.item
+    mine, item, matches = used(query), query.history.item, steps(query).matches
     place, size = mine.place, mine.at.size
-    base = tally(place, ages(BASE, place.size), size)
-    faint = FAINT / max(float(base.sum()), 1.0)
-    base = base / max(float(base.sum()), 1.0) + faint
-    rows = []
+    count = tally(place, ages(BASE, place.size), size) + FAINT
+    base = _Share(count / count.sum(), FAINT / max(float(count.sum()), FAINT))
+    shares = []
     for pace in PACES:
-        share, floor = base, faint
+        share = base
         for order in range(ORDERS):
-            if order < len(steps(query).matches):
-                share, floor = _lean(place, steps(query).matches[order], pace, share, floor)
-            rows.append(np.log(share / floor))
+            if order < len(matches):
+                share = share.after(place[matches[order]], pace)
+            shares.append(share)
     for back in range(2, SKIPS + 1):
-        after = np.flatnonzero(item[:-back] == item[-back]) + back if item.size > back else item[:0]
-        share, floor = _lean(place, after, PACES[-1], base, faint)
-        rows.append(np.log(share / floor))
-    return np.array(rows, np.float32).reshape(len(rows), size)
+        same = np.flatnonzero(item[:-back] == item[-back]) + back if item.size > back else item[:0]
+        shares.append(base.after(place[same], PACES[-1]))
+    values = np.array([share.of / share.floor for share in shares], np.float32)
+    logarithms: FloatArray = np.log(values, out=values)
+    return logarithms
 
 
-def _lean(place: IntArray, after: IntArray, pace: int, share: Weights, floor: float) -> tuple[Weights, float]:
-    """The shares of what came `after`, leaning on shorter-order ones; likewise for an item never used."""
-    weight = ages(pace, after.size)
-    count = tally(place[after], weight, share.size)
-    total = float(weight.sum()) + LEAN
-    return (count + LEAN * share) / total, LEAN * floor / total
+@dataclass(frozen=True, slots=True, eq=False)
+class _Share:
+    """Shares of what comes next. of: shape (m,), of the items once used; floor: of any other item."""
+
+    of: Weights
+    floor: float
+
+    def after(self, followers: IntArray, pace: int) -> "_Share":
+        """The shares among these followers, oldest first, leaning on the ones at hand where they are few."""
+        count = tally(followers, ages(pace, followers.size), self.of.size)
+        given = np.minimum(count, DISCOUNT)
+        freed = float(given.sum()) + LEAN
+        total = float(count.sum()) + LEAN
+        return _Share((count - given + freed * self.of) / total, freed * self.floor / total)

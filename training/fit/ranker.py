@@ -1,7 +1,8 @@
 """Learns the ranker's weights by replaying the log: at each step, how probable was what came next?
 
 The loss is the softmax's, over the items that any column would put near the
-top; each question costs one call of the same `score` that serves.
+top and a few others that stand for the rest, so that the probabilities hold
+for all items; each question costs one call of the same `score` that serves.
 """
 
 from collections.abc import Sequence
@@ -20,10 +21,13 @@ from training.dataset import Log
 NEAR = 8
 """Items of each column that compete in training: its best ones."""
 
+REST = 20
+"""Items drawn at random to stand for all others."""
+
 QUESTIONS = 12_000
 """At most so many steps are replayed; more no longer change the weights."""
 
-PRIOR = 10.0
+PRIOR = 100.0
 """How many questions' worth of evidence a row's deviation from the shared weights must overcome."""
 
 Vector = npt.NDArray[np.float64]
@@ -34,10 +38,12 @@ class Replay:
     """Questions asked of the log, and what was the answer.
 
     values: shape (total, columns), of the items that compete, question by question; starts: (questions + 1,).
-    truth: (questions,), which row of `values` is the item that came next. rows: (questions, r): see `situation`.
+    stands_for: (total,), the logarithm of how many items each speaks for. truth: (questions,), which row of `values`
+    is the item that came next. rows: (questions, r): see `situation`.
     """
 
     values: FloatArray
+    stands_for: FloatArray
     starts: IntArray
     truth: IntArray
     rows: IntArray
@@ -66,8 +72,8 @@ def fit_ranker(
     fitted on what came before. situations: whether the weights may differ between situations.
     """
     columns = tuple(f"{source.name}.{column}" for source in sources for column in source.columns)
-    asked = _sample(log, items, since, limit, np.random.default_rng(seed))
-    replay = _replay(log, items, sources, asked, situations)
+    rng = np.random.default_rng(seed)
+    replay = _replay(log, items, sources, _sample(log, items, since, limit, rng), situations, rng)
     return Ranker(columns, _learn(replay, len(columns), ROWS if situations else 1))
 
 
@@ -80,21 +86,28 @@ def _sample(log: Log, items: Items, since: IntArray | None, limit: int, rng: np.
     return np.sort(rng.choice(chosen, limit, replace=False)) if chosen.size > limit else chosen
 
 
-def _replay(log: Log, items: Items, sources: Sequence[Source], asked: IntArray, situations: bool) -> Replay:
-    values, truth, rows = [], [], []
+def _replay(
+    log: Log, items: Items, sources: Sequence[Source], asked: IntArray, situations: bool, rng: np.random.Generator
+) -> Replay:
+    width = sum(len(source.columns) for source in sources)
+    values, stands_for, truth, rows = [np.zeros((0, width), np.float32)], [np.zeros(0, np.float32)], [], []
     customers = np.searchsorted(log.starts, asked, "right") - 1
-    for customer, at in zip(customers.tolist(), asked.tolist(), strict=True):
+    targets = items.positions(log.events["item"][asked])
+    for customer, at, target in zip(customers.tolist(), asked.tolist(), targets.tolist(), strict=True):
         query = question(log, items, customer, at - int(log.starts[customer]))
         scores = [source.score([query])[0] for source in sources]
-        target = int(items.positions(log.events["item"][at : at + 1])[0])
         rivals = _rivals(scores, target)
-        values.append(np.concatenate([values_at(part, rivals) for part in scores]).T)
+        rest = rng.integers(0, items.codes.size, REST)
+        rest = rest[~np.isin(rest, rivals)]
+        both = np.concatenate([rivals, rest])
+        values.append(np.concatenate([values_at(part, both) for part in scores]).T)
+        stands_for.append(np.repeat([0, np.log(items.codes.size / REST)], [rivals.size, rest.size]).astype(np.float32))
         truth.append(int(np.searchsorted(rivals, target)))
         rows.append(situation(query) if situations else np.zeros(1, np.int64))
-    starts = np.cumsum([0, *(v.shape[0] for v in values)], dtype=np.int64)
-    width = sum(len(source.columns) for source in sources)
+    starts = np.cumsum([part.size for part in stands_for], dtype=np.int64)
     return Replay(
-        np.concatenate([np.zeros((0, width), np.float32), *values]),
+        np.concatenate(values),
+        np.concatenate(stands_for),
         starts,
         starts[:-1] + np.array(truth, np.int64),
         np.array(rows, np.int64).reshape(len(rows), -1),
@@ -135,7 +148,8 @@ def _learn(replay: Replay, columns: int, rows: int) -> FloatArray:
         return value / replay.truth.size, gradient.ravel() / replay.truth.size
 
     found = minimize(loss, np.zeros(rows * columns), jac=True, method="L-BFGS-B", options={"maxiter": 200})
-    return (found.x.reshape(rows, columns) / scale).astype(np.float32)
+    weights: FloatArray = (found.x.reshape(rows, columns) / scale).astype(np.float32)
+    return weights
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -144,12 +158,13 @@ class _Block:
 
     rows: IntArray
     values: FloatArray
+    stands_for: FloatArray
     starts: IntArray
     truth: IntArray
 
     def loss(self, weight: Vector) -> tuple[float, Vector]:
         """Minus the log-likelihood of the block, and its slope; shape (columns,)."""
-        score = (self.values @ weight.astype(np.float32)).astype(np.float64)
+        score = (self.values @ weight.astype(np.float32) + self.stands_for).astype(np.float64)
         size = np.diff(self.starts, append=score.size)
         score -= np.repeat(np.maximum.reduceat(score, self.starts), size)
         odds = np.exp(score)
@@ -170,5 +185,6 @@ def _blocks(replay: Replay, order: IntArray, scale: FloatArray) -> list[_Block]:
         starts = np.cumsum(size) - size
         inside = np.arange(size.sum()) + np.repeat(replay.starts[chosen] - starts, size)
         truth = replay.truth[chosen] - replay.starts[chosen] + starts
-        blocks.append(_Block(replay.rows[chosen[0]], replay.values[inside] * scale, starts, truth))
+        values = replay.values[inside] * scale
+        blocks.append(_Block(replay.rows[chosen[0]], values, replay.stands_for[inside], starts, truth))
     return blocks
