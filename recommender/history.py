@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
 from recommender.profile import Profile
-from recommender.types import DAY, MINUTE, NOT_A_USE, RETURN, BoolArray, IntArray
+from recommender.types import MINUTE, RETURN, BoolArray, IntArray, is_use
 
 WEEK_MINUTES = 7 * 24 * 60
+_NOTHING = np.zeros(0, np.int64)
 _MONDAY = 3 * 24 * 60  # 1970-01-01 was a Thursday
 
 
@@ -93,19 +93,19 @@ def week_minute(time: IntArray | int, zone: IntArray | int) -> IntArray:
 
 def history_of(profile: Profile, items: Items) -> History:
     """A profile seen through one kind of items: events of other items, and those that are no use, left out."""
-    events = profile.events
+    events, types = profile.events, profile.events["type"]
     position = items.positions(events["item"])
-    used = (position >= 0) & ~np.isin(events["type"], NOT_A_USE)
-    returned = (position >= 0) & (events["type"] == RETURN)
+    used = (position >= 0) & is_use(types)
+    returned = (position >= 0) & (types == RETURN)
     if returned.any():
         used = _take_back(position, used, returned)
-    events = events[used]
+    time = events["time"][used]
     older_item, older_count = _older(profile, items)
     return History(
         item=position[used],
-        time=events["time"],
-        week=week_minute(events["time"], events["zone"].astype(np.int64)),
-        channel=events["channel"].astype(np.int64),
+        time=time,
+        week=week_minute(time, events["zone"][used].astype(np.int64)),
+        channel=events["channel"][used].astype(np.int64),
         older_item=older_item,
         older_count=older_count,
     )
@@ -121,14 +121,11 @@ def _take_back(position: IntArray, used: BoolArray, returned: BoolArray) -> Bool
 
 def _older(profile: Profile, items: Items) -> tuple[IntArray, IntArray]:
     counts = profile.counts
+    if counts.size == 0:
+        return _NOTHING, _NOTHING
     position = items.positions(counts["item"])
-    net = np.where(counts["type"] == RETURN, -counts["count"], counts["count"])
-    net[np.isin(counts["type"], NOT_A_USE[NOT_A_USE != RETURN]) | (position < 0)] = 0
+    net = np.where(counts["type"] == RETURN, -counts["count"], counts["count"] * is_use(counts["type"]))
+    net[position < 0] = 0
     item, where = np.unique(position[net != 0], return_inverse=True)
     total = np.bincount(where, net[net != 0], item.size).astype(np.int64)
     return item[total > 0], total[total > 0]
-
-
-def days_since(now: int, time: IntArray) -> npt.NDArray[np.float64]:
-    """Ages in days, float64, never negative: a clock that runs ahead makes nothing younger than new."""
-    return np.maximum(now - time, 0) / DAY

@@ -92,5 +92,7 @@ def instant(time: int, zone: int = 0) -> str:
 USE, VIEW, CLICK, PURCHASE = map(code32, ("use", "view", "click", "purchase"))
 RETURN, DISMISS, IMPRESSION = map(code32, ("return", "dismiss", "impression"))
 
-NOT_A_USE = np.array([RETURN, DISMISS, IMPRESSION], np.int32)
-"""Types that do not say that the customer wanted the item; any other type, also a company's own, does."""
+
+def is_use(types: npt.NDArray[np.signedinteger]) -> BoolArray:
+    """Which event types say that the customer wanted the item: all but three, so also a company's own."""
+    return np.asarray((types != RETURN) & (types != DISMISS) & (types != IMPRESSION), np.bool_)

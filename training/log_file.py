@@ -12,8 +12,9 @@ from recommender.events import Defaults
 from recommender.history import Items
 from recommender.stores.base import EventBatch, Outcome
 from recommender.types import EventArray, IntArray
+from training.account import Progress
 from training.dataset import Log, items_of, log_of
-from training.importers import Progress, import_events
+from training.importers import import_events
 
 
 class _Gathered:

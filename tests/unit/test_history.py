@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recommender import profile as profile_module
-from recommender.history import Context, History, Items, days_since, history_of, week_minute
+from recommender.history import Context, History, Items, history_of, week_minute
 from recommender.profile import EMPTY, Profile, fold
 from recommender.types import (
     CLICK,
@@ -20,7 +20,6 @@ from recommender.types import (
     RETURN,
     USE,
     VIEW,
-    IntArray,
     code32,
     code64,
 )
@@ -155,8 +154,3 @@ def test_each_use_keeps_its_channel() -> None:
     other = np.array([(MONDAY - DAY, 99, PAY, 0, USE, MOBILE, 0, 1)], EVENT)
     history = history_of(fold(profile_of((USE, CARDS)), other), FEATURES)
     assert history.channel.tolist() == [MOBILE, WEB]
-
-
-def test_an_event_ahead_of_now_is_new_not_negative() -> None:
-    time: IntArray = np.array([MONDAY - DAY, MONDAY, MONDAY + DAY])
-    assert days_since(MONDAY, time).tolist() == [1.0, 0.0, 0.0]

@@ -9,7 +9,7 @@ from recommender.history import Context, Items, Query, history_of
 from recommender.ranker import Ranker
 from recommender.settings import Training
 from recommender.sources.base import Source
-from recommender.types import DAY, NOT_A_USE, BoolArray, IntArray
+from recommender.types import DAY, BoolArray, IntArray, is_use
 from training.dataset import Log
 from training.fit.attributes import fit_attributes
 from training.fit.blend import Pool, fit_blend, pool_of
@@ -70,7 +70,7 @@ def hold_out(log: Log, seed: int) -> BoolArray:
 def ask_back(log: Log, held: BoolArray, items: Items, sources: Sequence[Source], seed: int, *, hide_used: bool) -> Pool:
     """What the sources, fitted on the rest, say to customers of whom some events are held out."""
     kept = log.select(~held)
-    wanted = held & ~np.isin(log.events["type"], NOT_A_USE)
+    wanted = held & is_use(log.events["type"])
     asked = np.flatnonzero((np.bincount(log.who[wanted], minlength=log.customers) > 0) & (np.diff(kept.starts) > 0))
     asked = np.sort(np.random.default_rng(seed).permutation(asked)[:JUDGES])
     queries = [question(kept, customer, items) for customer in asked.tolist()]

@@ -11,7 +11,7 @@ from recommender.sources.base import Source
 from recommender.sources.habit import Habit
 from recommender.sources.popularity import Popularity
 from recommender.sources.transitions import Transitions
-from recommender.types import DAY, NOT_A_USE, BoolArray, IntArray, Kind
+from recommender.types import DAY, BoolArray, IntArray, Kind, is_use
 from training.dataset import Log
 from training.fit.content import fit_content, fit_linear, hold_out
 from training.fit.popularity import fit_popularity
@@ -41,7 +41,7 @@ class Subject:
     def uses(self) -> BoolArray:
         """Shape (n,): which events are uses of these items."""
         events = self.log.events
-        return (self.items.positions(events["item"]) >= 0) & ~np.isin(events["type"], NOT_A_USE)
+        return (self.items.positions(events["item"]) >= 0) & is_use(events["type"])
 
 
 def clocked(log: Log) -> bool:

@@ -6,7 +6,7 @@ from scipy import sparse
 
 from recommender.history import Items
 from recommender.sources.usage import Matrix, saturate
-from recommender.types import NOT_A_USE, RETURN, IntArray
+from recommender.types import RETURN, IntArray, is_use
 from training.dataset import Log
 
 Values = npt.NDArray[np.float64]
@@ -19,10 +19,10 @@ def user_items(log: Log, items: Items) -> Matrix:
     """
     who, older = log.who, np.repeat(np.arange(log.customers), np.diff(log.count_starts))
     ones = np.ones(log.events.size, np.int64)
-    used = _count(log, items, who, log.events["item"], np.where(np.isin(log.events["type"], NOT_A_USE), 0, ones))
+    used = _count(log, items, who, log.events["item"], np.where(is_use(log.events["type"]), ones, 0))
     back = _count(log, items, who, log.events["item"], np.where(log.events["type"] == RETURN, ones, 0))
     counted = log.counts["count"].astype(np.int64)
-    used_before = np.where(np.isin(log.counts["type"], NOT_A_USE), 0, counted)
+    used_before = np.where(is_use(log.counts["type"]), counted, 0)
     returned_before = np.where(log.counts["type"] == RETURN, counted, 0)
     recent = (used - back).maximum(0)
     before = _count(log, items, older, log.counts["item"], used_before - returned_before).maximum(0)

@@ -5,7 +5,7 @@ import numpy.typing as npt
 
 from recommender.history import Items
 from recommender.sources.popularity import Popularity
-from recommender.types import DAY, NOT_A_USE, RETURN, IntArray
+from recommender.types import DAY, RETURN, IntArray, is_use
 from training.dataset import Log
 
 HALF_LIVES = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, np.inf)
@@ -23,7 +23,7 @@ Counts = npt.NDArray[np.float64]
 def fit_popularity(log: Log, items: Items) -> Popularity:
     """Counts every use, and takes back what was returned; other events that are no use count nothing."""
     position, time, type_ = items.positions(log.events["item"]), log.events["time"], log.events["type"]
-    used = (position >= 0) & ~np.isin(type_, NOT_A_USE)
+    used = (position >= 0) & is_use(type_)
     returned = (position >= 0) & (type_ == RETURN)
     half_life = choose_half_life(position[used], time[used], items.codes.size)
     count = _older(log, items) if np.isinf(half_life) else np.zeros(items.codes.size)
@@ -57,6 +57,6 @@ def decayed(position: IntArray, time: IntArray, half_life: float, size: int) -> 
 def _older(log: Log, items: Items) -> Counts:
     """Uses that the profiles only keep as counts."""
     position, type_ = items.positions(log.counts["item"]), log.counts["type"]
-    sign = np.where(type_ == RETURN, -1, ~np.isin(type_, NOT_A_USE))
+    sign = np.where(type_ == RETURN, -1, is_use(type_))
     known = position >= 0
     return np.bincount(position[known], (sign * log.counts["count"])[known], items.codes.size).astype(np.float64)

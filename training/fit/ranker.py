@@ -15,7 +15,7 @@ from scipy.optimize import minimize
 from recommender.history import Context, Items, Query, history_of
 from recommender.ranker import ROWS, Ranker, situation, values_at
 from recommender.sources.base import Scores, Source
-from recommender.types import NOT_A_USE, FloatArray, IntArray
+from recommender.types import FloatArray, IntArray, is_use
 from training.dataset import Log
 
 NEAR = 8
@@ -82,7 +82,7 @@ def _sample(log: Log, items: Items, since: IntArray | None, limit: int, rng: np.
     where = np.arange(log.events.size) - np.repeat(log.starts[:-1], np.diff(log.starts))
     first = np.zeros(log.customers, np.int64) if since is None else since
     known = items.positions(log.events["item"]) >= 0
-    chosen = np.flatnonzero(known & ~np.isin(log.events["type"], NOT_A_USE) & (where >= first[log.who]))
+    chosen = np.flatnonzero(known & is_use(log.events["type"]) & (where >= first[log.who]))
     return np.sort(rng.choice(chosen, limit, replace=False)) if chosen.size > limit else chosen
 
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from recommender.history import Items
 from recommender.sources.transitions import STRIDE, Transitions
-from recommender.types import NOT_A_USE, BoolArray, FloatArray, IntArray
+from recommender.types import BoolArray, FloatArray, IntArray, is_use
 from training.dataset import Log
 
 WIDTH = 100
@@ -50,7 +50,7 @@ def _table(key: IntArray, item: IntArray, lift: FloatArray) -> Transitions:
 def _uses(log: Log, items: Items) -> tuple[IntArray, IntArray]:
     """The position and the customer of each use of an item of this kind."""
     step = items.positions(log.events["item"])
-    chosen = (step >= 0) & ~np.isin(log.events["type"], NOT_A_USE)
+    chosen = (step >= 0) & is_use(log.events["type"])
     return step[chosen], log.who[chosen]
 
 
