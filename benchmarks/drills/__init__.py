@@ -1,0 +1,1 @@
+"""Drills: the promises of the service, tried from outside, over a real socket and with real ends."""

@@ -1,0 +1,98 @@
+"""A server in a process of its own, asked over HTTP: what a front end has of Murmeli, and nothing more."""
+
+import http.client
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlencode
+
+import orjson
+
+from benchmarks.measure import ROOT, print_table
+
+TIMEOUT = 60
+_JSON = {"content-type": "application/json"}
+
+
+class Client:
+    """One connection, kept open. What goes wrong on it is an OSError or an http.client.HTTPException."""
+
+    def __init__(self, port: int) -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT)
+
+    def ask(self, method: str, path: str, body: object = None, query: Mapping[str, object] | None = None) -> Any:  # noqa: ANN401 - JSON
+        """The parsed answer. Raises RuntimeError where it is a problem document, which it tells."""
+        where = f"{path}?{urlencode(query)}" if query else path
+        self._connection.request(method, where, None if body is None else orjson.dumps(body), _JSON)
+        answer = self._connection.getresponse()
+        text = answer.read()
+        if answer.status >= 400:
+            raise RuntimeError(f"{method} {path}: {answer.status} {text.decode(errors='replace')}")
+        return orjson.loads(text) if text else None
+
+    def close(self) -> None:
+        """Hang up."""
+        self._connection.close()
+
+
+class Service:
+    """`murmeli serve` on a free port, ready when the block begins and killed when it ends.
+
+    ready: seconds from the start of the process to the first answer of /readyz.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+
+    def __enter__(self) -> Self:
+        started = time.perf_counter()
+        self._log = open(self._home / "serve.log", "ab")
+        command = [sys.executable, "-m", "murmeli", "serve", "--home", str(self._home), "--port", "0"]
+        self._process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=self._log, text=True)  # noqa: S603 - ourselves
+        try:
+            assert self._process.stdout  # noqa: S101 - asked for above
+            line = self._process.stdout.readline()
+            found = re.search(r"http://127\.0\.0\.1:(\d+)", line)
+            if not found:
+                raise RuntimeError(f"The server did not start; {self._home / 'serve.log'} says why.")
+            self.port = int(found[1])
+            client = self.client()
+            client.ask("GET", "/readyz")
+            client.close()
+        except BaseException:
+            self.kill()
+            raise
+        self.ready = time.perf_counter() - started
+        return self
+
+    def client(self) -> Client:
+        """A new connection."""
+        return Client(self.port)
+
+    def kill(self) -> None:
+        """SIGKILL, and wait until the process is gone."""
+        self._process.kill()
+        self._process.wait()
+        if self._process.stdout:
+            self._process.stdout.close()
+        self._log.close()
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        self.kill()
+
+
+def print_account(account: Mapping[str, object], as_json: bool) -> None:
+    """What a drill found, for a machine or for a person."""
+    if as_json:
+        print(orjson.dumps(account, option=orjson.OPT_INDENT_2).decode())
+        return
+    words = {True: "yes", False: "no"}
+    rows = [
+        (name.replace("_", " "), words[value] if isinstance(value, bool) else value) for name, value in account.items()
+    ]
+    print_table(("what", "found"), rows)
