@@ -54,7 +54,7 @@ def _score(query: Query) -> Scores:
     mine, history, context = used(query), query.history, query.context
     at, place = mine.at, mine.place
     rows = [tally(place, ages(half_life, place.size), at.size) for half_life in USES]
-    rows[-1] += tally(mine.older_place, history.older_count * 2.0 ** (-place.size / USES[-1]), at.size)
+    rows[-1] = rows[-1] + tally(mine.older_place, history.older_count * 2.0 ** (-place.size / USES[-1]), at.size)
     age = np.maximum(context.now - history.time, 0)
     rows += [tally(place, _fading(age, half_life), at.size) for half_life in TIMES.values()]
     minute = (history.week - context.week) % WEEK_MINUTES

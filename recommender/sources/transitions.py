@@ -16,7 +16,7 @@ from recommender.history import Query
 from recommender.sources.base import Scores
 from recommender.types import FloatArray, IntArray
 
-PACES = (1, 4, 16, 64)
+PACES = (1, 4, 64)
 """Half-lives counted in times that the same steps were met."""
 
 SKIPS = 3
@@ -26,7 +26,7 @@ BASE = 8
 """Half-life, in uses, of the frequency that the shortest order leans on."""
 
 DISCOUNT = 0.75
-"""What each follower's count gives up to the shorter order (Ney, Essen & Kneser, 1994); .75 is their usual value."""
+"""What each follower's count gives up to the shorter order in the cautious columns (Ney, Essen & Kneser, 1994)."""
 
 LEAN = 0.5
 """What the shorter order counts where the steps were never met."""
@@ -54,7 +54,8 @@ class Transitions:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        own = (f"order-{order}-pace-{pace}" for pace in PACES for order in range(1, ORDERS + 1))
+        chains = (*(f"pace-{pace}" for pace in PACES), "cautious")
+        own = (f"order-{order}-{chain}" for chain in chains for order in range(1, ORDERS + 1))
         return (*own, *(f"skip-{back}" for back in range(2, SKIPS + 1)), "others-1", "others-2")
 
     def score(self, queries: Sequence[Query]) -> list[Scores]:
@@ -108,15 +109,15 @@ def _own(query: Query) -> FloatArray:
     count = tally(place, ages(BASE, place.size), size) + FAINT
     base = _Share(count / count.sum(), FAINT / max(float(count.sum()), FAINT))
     shares = []
-    for pace in PACES:
+    for pace, discount in (*((pace, 0.0) for pace in PACES), (PACES[-1], DISCOUNT)):
         share = base
         for order in range(ORDERS):
             if order < len(matches):
-                share = share.after(place[matches[order]], pace)
+                share = share.after(place[matches[order]], pace, discount)
             shares.append(share)
     for back in range(2, SKIPS + 1):
         same = np.flatnonzero(item[:-back] == item[-back]) + back if item.size > back else item[:0]
-        shares.append(base.after(place[same], PACES[-1]))
+        shares.append(base.after(place[same], PACES[-1], DISCOUNT))
     values = np.array([share.of / share.floor for share in shares], np.float32)
     logarithms: FloatArray = np.log(values, out=values)
     return logarithms
@@ -129,10 +130,10 @@ class _Share:
     of: Weights
     floor: float
 
-    def after(self, followers: IntArray, pace: int) -> "_Share":
+    def after(self, followers: IntArray, pace: int, discount: float) -> "_Share":
         """The shares among these followers, oldest first, leaning on the ones at hand where they are few."""
         count = tally(followers, ages(pace, followers.size), self.of.size)
-        given = np.minimum(count, DISCOUNT)
+        given = np.minimum(count, discount)
         freed = float(given.sum()) + LEAN
         total = float(count.sum()) + LEAN
         return _Share((count - given + freed * self.of) / total, freed * self.floor / total)

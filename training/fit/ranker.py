@@ -110,7 +110,7 @@ def _replay(
         np.concatenate(stands_for),
         starts,
         starts[:-1] + np.array(truth, np.int64),
-        np.array(rows, np.int64).reshape(len(rows), -1),
+        np.array(rows, np.int64).reshape(len(rows), len(rows[0]) if rows else 0),
     )
 
 

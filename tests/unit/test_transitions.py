@@ -1,0 +1,100 @@
+"""Transitions on histories of a few letters: what followed before follows again."""
+
+import numpy as np
+import pytest
+
+from recommender.features import ORDERS, steps
+from recommender.sources.transitions import Transitions
+from recommender.types import FloatArray
+from tests.unit.steps import asked, column, letters, log_of_letters, positions
+from training.fit.transitions import fit_transitions
+
+ITEMS = letters("abcdxyz")
+NOBODY = fit_transitions(log_of_letters(""), ITEMS)
+ABCD = positions(ITEMS, "abcd")
+A, B, C, D = ABCD.tolist()
+
+
+def own(name: str, text: str) -> FloatArray:
+    return column(NOBODY, name, asked(ITEMS, text))
+
+
+def others(name: str, text: str, *customers: str) -> FloatArray:
+    return column(fit_transitions(log_of_letters(*customers), ITEMS), name, asked(ITEMS, text))
+
+
+def test_what_followed_the_last_step_comes_first() -> None:
+    assert own("order-1-pace-64", "abcab" "dabca").argmax() == B
+
+
+def test_a_longer_run_of_steps_decides_against_a_shorter_one() -> None:
+    text = "xab" * 3 + "yac" * 6 + "d" * 20 + "xa"
+    one, two = own("order-1-pace-64", text), own("order-2-pace-64", text)
+    assert one[C] > one[B]
+    assert two[C] < two[B]
+
+
+def test_the_fast_pace_follows_what_happened_last_and_the_slow_what_happened_most() -> None:
+    text = "ab" * 6 + "ac" * 2 + "d" * 20 + "a"
+    fast, slow = own("order-1-pace-1", text), own("order-1-pace-64", text)
+    assert fast[C] > fast[B]
+    assert slow[C] < slow[B]
+
+
+def test_an_order_without_a_match_says_what_the_shorter_one_says() -> None:
+    text = "abcxabcya"
+    assert own("order-2-pace-4", text) == pytest.approx(own("order-1-pace-4", text))
+    assert own("order-4-pace-4", text) == pytest.approx(own("order-1-pace-4", text))
+
+
+def test_a_skip_looks_past_the_last_step() -> None:
+    assert own("skip-2", "axb" "ayb" "azb" "d" "ad").argmax() == B
+
+
+def test_matches_are_the_uses_that_followed_the_same_run() -> None:
+    matches = steps(asked(ITEMS, "abcabcab")).matches
+    assert [found.tolist() for found in matches] == [[2, 5], [2, 5], [5], [5]]
+    assert len(matches) == ORDERS
+
+
+def test_one_step_alone_was_never_met_before() -> None:
+    assert steps(asked(ITEMS, "a")).matches == ()
+    assert steps(asked(ITEMS, "")).matches == ()
+
+
+def test_what_others_do_next_reaches_a_customer_on_their_first_step() -> None:
+    lift = others("others-1", "a", "abc", "abd", "abx", "cda")
+    assert lift.argmax() == B
+    assert lift[D] == 0
+
+
+def test_one_customer_however_busy_speaks_less_than_many() -> None:
+    lift = others("others-1", "a", "ab" * 50, *["ac"] * 6, *["bc"] * 44)
+    assert lift[C] > 0
+    busy = others("others-1", "a", "ab" * 50, "bb" * 50)
+    many = others("others-1", "a", *["ab"] * 50, "bb" * 50)
+    assert many[B] > busy[B]
+
+
+def test_two_steps_of_others_tell_what_one_does_not() -> None:
+    logs = [*["xab"] * 5, *["yac"] * 5]
+    assert others("others-1", "xa", *logs)[B] == pytest.approx(others("others-1", "xa", *logs)[C])
+    assert others("others-2", "xa", *logs)[B] > others("others-2", "xa", *logs)[C] == 0
+
+
+def test_no_step_leads_from_one_customer_to_another() -> None:
+    assert not others("others-1", "b", "ab", "cd").any()
+
+
+def test_an_item_that_came_after_training_is_scored_by_the_customers_own_steps() -> None:
+    late = letters("abc")
+    trained = fit_transitions(log_of_letters("aaa"), letters("a"))
+    assert isinstance(trained, Transitions)
+    assert column(trained, "order-1-pace-4", asked(late, "cbcbc")).argmax() == positions(late, "b")[0]
+
+
+def test_the_table_holds_ascending_keys_and_ascending_items_within_each() -> None:
+    table = fit_transitions(log_of_letters("abcdabdcba", "bdacbdabc"), ITEMS)
+    assert (np.diff(table.key) > 0).all()
+    for start, end in zip(table.starts[:-1], table.starts[1:], strict=True):
+        assert (np.diff(table.item[start:end]) > 0).all()
