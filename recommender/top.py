@@ -26,8 +26,7 @@ def best(scores: FloatArray, k: int) -> IntArray:
     """The positions of the k best scores, best first, of equal ones the lower position; -inf is never among them."""
     bound = reached(scores, k)
     likely = np.flatnonzero(scores >= bound) if bound > -np.inf else np.flatnonzero(scores > -np.inf)
-    if likely.size > 4 * k:
-        kept = scores[likely]
-        least = np.partition(kept, kept.size - k)[kept.size - k]
-        likely = likely[kept >= least]
+    if likely.size > 4 * k and bound > -np.inf:
+        above = np.flatnonzero(scores > bound)
+        likely = above if above.size >= k else np.concatenate([above, np.flatnonzero(scores == bound)[:k]])
     return likely[np.argsort(-scores[likely], kind="stable")[:k]]

@@ -121,28 +121,34 @@ def top_lists(task: Task, rank: Rank, customers: IntArray) -> IntArray:
     return lists
 
 
-def judge(task: Task, name: str, rank: Rank | None, fit_seconds: float) -> Row:
-    """One row of the table: means over the customers who have test items, with 95 % bootstrap intervals.
+def asked(task: Task) -> IntArray:
+    """The customers who have test items, ascending."""
+    return np.flatnonzero(np.diff(task.test.indptr) > 0)
 
-    A `rank` of None has no item to offer to anybody.
+
+def judge(task: Task, name: str, lists: IntArray, champion: IntArray | None = None) -> Row:
+    """One row of the table: means over the `asked` customers, with 95 % bootstrap intervals.
+
+    lists: shape (n, k), what each of them was shown. champion: the same of another way to rank; the row then says
+    by how much that one's recall is ahead, customer by customer.
     """
-    customers = np.flatnonzero(np.diff(task.test.indptr) > 0)
-    started = time.perf_counter()
-    lists = top_lists(task, rank, customers) if rank else np.full((customers.size, task.k), -1)
-    seconds = time.perf_counter() - started
-    hits = _hits(task.test[customers], lists)
-    relevant = np.diff(task.test.indptr)[customers].astype(np.int64)
+    found = _recall(task, lists)
+    hits, relevant = _hits(task, lists)
+    behind = {} if champion is None else _summary("behind", _recall(task, champion) - found)
     return {
         "name": name,
-        **_summary(f"recall@{task.k}", recall(hits, relevant)),
+        **_summary(f"recall@{task.k}", found),
         **_summary(f"ndcg@{task.k}", ndcg(hits, relevant)),
+        **behind,
         "coverage": coverage(lists, task.items.codes.size),
         "novelty": _or_none(novelty(lists, total(task.train, 0).astype(np.int64), task.train.shape[0])),
         "gini": _or_none(gini(lists, task.items.codes.size)),
-        "n": int(customers.size),
-        "fit_seconds": round(fit_seconds, 2),
-        "rank_seconds": round(seconds, 2),
+        "n": found.size,
     }
+
+
+def _recall(task: Task, lists: IntArray) -> Values:
+    return recall(*_hits(task, lists))
 
 
 def _or_none(value: float) -> float | None:
@@ -154,13 +160,15 @@ def _summary(name: str, values: Values) -> Row:
     return {name: mean, f"{name}_low": low, f"{name}_high": high}
 
 
-def _hits(test: Matrix, lists: IntArray) -> BoolArray:
+def _hits(task: Task, lists: IntArray) -> tuple[BoolArray, IntArray]:
+    """Which of the shown items were wanted, shape (n, k), and how many were wanted in all, shape (n,)."""
+    test = task.test[asked(task)]
     found = np.zeros(lists.shape, np.bool_)
     for start in range(0, lists.shape[0], BLOCK):
         part = slice(start, start + BLOCK)
         wanted = np.pad(test[part].toarray() > 0, ((0, 0), (0, 1)))  # the last column is for -1, no item
         found[part] = np.take_along_axis(wanted, lists[part], 1)
-    return found
+    return found, np.diff(test.indptr).astype(np.int64)
 
 
 def ranking_of(task: Task, sources: Sequence[Source], ranker: Ranker) -> Rank:
@@ -196,24 +204,35 @@ def run(train: Path, test: Path, k: int, settings: Training, progress: Progress 
 
 def rows(task: Task, settings: Training) -> Iterator[Row]:
     """The table, a row at a time: what the product does, what needs no model, its parts, and implicit as it comes."""
-    (sources, ranker), seconds = _timed(lambda: fit_content(task.log, task.items, settings))
-    yield judge(task, "murmeli", ranking_of(task, sources, ranker), seconds)
-    yield judge(task, "most-used", None, 0)
-    yield judge(task, "most-recent", None, 0)
-    for name, fit in _parts(task, settings).items():
-        source, seconds = _timed(fit)
-        yield judge(task, name, ranking_of(task, [source], alone(source)), seconds)
-    for name, fit_rival in _rivals(task, settings).items():
-        rank, seconds = _timed(fit_rival)
-        yield judge(task, name, rank, seconds)
+    customers = asked(task)
+    (sources, ranker), fit_seconds = _timed(lambda: fit_content(task.log, task.items, settings))
+    champion, seconds = _timed(lambda: top_lists(task, ranking_of(task, sources, ranker), customers))
+    yield judge(task, "murmeli", champion) | _spent(fit_seconds, seconds)
+    for name in ("most-used", "most-recent"):
+        yield judge(task, name, np.full_like(champion, -1), champion) | _spent(0, 0)
+    for name, fit in (_parts(task, settings) | _rivals(task, settings)).items():
+        rank, fit_seconds = _timed(fit)
+        lists, seconds = _timed(partial(top_lists, task, rank, customers))
+        yield judge(task, name, lists, champion) | _spent(fit_seconds, seconds)
 
 
-def _parts(task: Task, settings: Training) -> dict[str, Callable[[], Source]]:
-    return {
+def _spent(fit_seconds: float, rank_seconds: float) -> Row:
+    return {"fit_seconds": round(fit_seconds, 2), "rank_seconds": round(rank_seconds, 2)}
+
+
+def _parts(task: Task, settings: Training) -> dict[str, Callable[[], Rank]]:
+    threads = settings.threads
+    fits: dict[str, Callable[[], Source]] = {
         "popularity": lambda: fit_popularity(task.log, task.items),
-        "neighbours": lambda: fit_neighbours(task.train, threads=settings.threads),
-        "factors": lambda: fit_factors(task.train, FactorSettings.of(settings), threads=settings.threads),
+        "neighbours": lambda: fit_neighbours(task.train, threads=threads),
+        "factors": lambda: fit_factors(task.train, FactorSettings.of(settings), threads=threads),
     }
+    return {name: partial(_alone, task, fit) for name, fit in fits.items()}
+
+
+def _alone(task: Task, fit: Callable[[], Source]) -> Rank:
+    source = fit()
+    return ranking_of(task, [source], alone(source))
 
 
 def _rivals(task: Task, settings: Training) -> dict[str, Callable[[], Rank]]:

@@ -12,7 +12,7 @@ from recommender.errors import UsageError
 from recommender.settings import Training
 from recommender.top import best, reached
 from recommender.types import FloatArray, IntArray
-from training.top_n import ROWS, Rank, Task, judge, read_pairs, read_task, run, top_lists
+from training.top_n import ROWS, Rank, Task, asked, judge, read_pairs, read_task, run, top_lists
 
 TRAIN = "ann apple bread\nbob bread cheese\ncat apple\ndan apple date\n"
 TEST = "ann cheese\nbob apple egg\ncat\ndan bread cheese egg\n"
@@ -79,7 +79,7 @@ def test_a_list_ends_where_the_items_do(tmp_path: Path) -> None:
 
 def test_the_figures_by_hand_over_those_who_have_test_items(tmp_path: Path) -> None:
     world = task(tmp_path)
-    row = judge(world, "fixed", alphabetical(world), 0)
+    row = judge(world, "fixed", top_lists(world, alphabetical(world), asked(world)))
     second = 1 / math.log2(3)
     assert row["n"] == 3
     assert row["recall@2"] == pytest.approx((1 + 1 / 2 + 2 / 3) / 3)
@@ -88,8 +88,15 @@ def test_the_figures_by_hand_over_those_who_have_test_items(tmp_path: Path) -> N
 
 
 def test_who_ranks_only_what_is_masked_shows_nothing(tmp_path: Path) -> None:
-    row = judge(task(tmp_path), "most-used", None, 0)
+    row = judge(task(tmp_path), "most-used", np.full((3, 2), -1))
     assert (row["recall@2"], row["ndcg@2"], row["coverage"], row["gini"]) == (0, 0, 0, None)
+
+
+def test_who_is_behind_is_so_customer_by_customer(tmp_path: Path) -> None:
+    world = task(tmp_path)
+    champion = top_lists(world, alphabetical(world), asked(world))
+    assert judge(world, "same", champion, champion)["behind"] == 0
+    assert judge(world, "nothing", np.full_like(champion, -1), champion)["behind_low"] == pytest.approx(0.5)
 
 
 def test_the_document_has_every_row_and_is_json(tmp_path: Path) -> None:

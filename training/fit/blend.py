@@ -9,6 +9,7 @@ from recommender.features import used
 from recommender.history import Query
 from recommender.ranker import Ranker
 from recommender.sources.base import Source
+from recommender.top import best
 from recommender.types import FloatArray, IntArray
 
 PAGE = 20
@@ -127,9 +128,7 @@ def pool_of(
 def _contenders(columns: FloatArray, hidden: IntArray) -> IntArray:
     columns = columns.copy()
     columns[:, hidden] = -np.inf
-    place = min(POOL, columns.shape[1] - hidden.size)
-    top = np.argpartition(-columns, place - 1, axis=1)[:, :place] if place < columns.shape[1] else np.arange(place)
-    return np.unique(top)
+    return np.unique(np.concatenate([best(column, POOL) for column in columns]))
 
 
 def _ideal(worth: FloatArray) -> float:
