@@ -7,9 +7,10 @@ error. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused by the gate.
 import os
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from zoneinfo import ZoneInfo
@@ -20,19 +21,33 @@ from rich.columns import Columns
 from rich.console import Console, Group
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 from threadpoolctl import threadpool_limits
 
-from recommender.champion import champion
+from recommender.champion import choose
 from recommender.errors import MurmeliError, RefusedError, UsageError
 from recommender.history import Context
 from recommender.identity import parse_identity
 from recommender.instants import Clock
 from recommender.recommender import Recommendation, Recommender, Request, SlotRequest
-from recommender.registry import MAIN, Registry
+from recommender.registry import MAIN, Aliases, Registry
 from recommender.settings import FILE, Settings, Training, commented, load_settings
-from recommender.stores import open_store
+from recommender.stores import MEMORY, open_store
 from recommender.stores.base import Store
+from recommender.stores.sqlite.store import MAIN_FILE
 from recommender.types import Kind, code32
+from training.report import (
+    Rows,
+    footer,
+    home_table,
+    import_table,
+    judgement_tables,
+    manifest_table,
+    measures,
+    table_of,
+    version_rows,
+    version_table,
+)
 
 if TYPE_CHECKING:
     from training.demo import Demo
@@ -42,6 +57,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
     help="Ranks the content and the features of a service for each customer. Start with `murmeli demo`.",
 )
 import_app = typer.Typer(no_args_is_help=True, help="Bring in events or items from CSV, JSONL or Parquet files.")
@@ -66,48 +82,64 @@ Map = Annotated[
 ]
 HERE = Path()
 DEMO = Path("demo-home")
+MODELS = "models"
 REJECTS = "rejects.jsonl"
 
-out = Console()
-err = Console(stderr=True)
+FRAMES = 4
+"""How much of a traceback is shown where something broke that should not have."""
+
+Shown = Table | Text | Columns | str
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
 
 
 def main() -> None:
-    """Run the command line and turn what was raised on purpose into a sentence and an exit code."""
+    """Run the command line; what goes wrong becomes a sentence and an exit code."""
     try:
         with threadpool_limits(1, "blas"):  # the work is many small products; BLAS threads only get in its way
             app()
     except MurmeliError as error:
-        err.print(f"[bold red]murmeli:[/] {error}", highlight=False, soft_wrap=True)
+        complain(str(error))
         sys.exit(2 if isinstance(error, UsageError) else 3 if isinstance(error, RefusedError) else 1)
+    except OSError as error:
+        complain(f"{error.filename or 'The system'}: {error.strerror or error}. Nothing more is known; see the disk.")
+        sys.exit(1)
+    except Exception as error:
+        traceback.print_exception(error, limit=-FRAMES, chain=False)
+        complain("This is our fault, not yours. Please report the lines above.")
+        sys.exit(1)
 
 
-def show(document: object, as_json: bool, *tables: Table | str | Columns) -> None:
+def complain(sentence: str) -> None:
+    """Say on standard error what is wrong. It may hold what a person typed, so nothing in it is markup."""
+    err.print(Text.assemble(("murmeli: ", "bold red"), sentence), soft_wrap=True)
+
+
+def show(document: object, as_json: bool, *parts: Shown) -> None:
     """Print a result for a machine or for a person."""
     if as_json:
         sys.stdout.write(
             orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY).decode() + "\n"
         )
         return
-    for table in tables:
-        out.print(table)
+    for part in parts:
+        out.print(Text(part) if isinstance(part, str) else part, soft_wrap=isinstance(part, (str, Text)))
 
 
-def table_of(title: str, rows: list[dict[str, Any]]) -> Table:
-    """Rows of the same keys as a table; numbers to the right, floats to four places."""
-    table = Table(title=title, title_justify="left", title_style="bold")
-    for name, value in rows[0].items() if rows else ():
-        table.add_column(name, justify="right" if isinstance(value, (int, float)) else "left")
-    for row in rows:
-        table.add_row(*(f"{v:.4f}" if isinstance(v, float) else "" if v is None else str(v) for v in row.values()))
-    return table
+def place_of(home: Path) -> Path | str:
+    """Where a home's store lies."""
+    return os.environ.get("MURMELI_DATABASE") or home
 
 
 @contextmanager
-def opened(home: Path) -> Iterator[tuple[Settings, Store]]:
-    """A home's settings and store."""
-    settings = load_settings(home)
-    with closing(open_store(os.environ.get("MURMELI_DATABASE") or home, strong=settings.strong)) as store:
+def opened(home: Path, *, reading: bool = False) -> Iterator[tuple[Settings, Store]]:
+    """A home's settings and store. reading: a store that is not there yet is an empty one, and nothing is made."""
+    settings, place = load_settings(home), place_of(home)
+    if reading and isinstance(place, Path) and not (place / MAIN_FILE).exists():
+        err.print(Text(f"{home.resolve()} has no store yet; `murmeli import events FILE` makes one."), soft_wrap=True)
+        place = MEMORY
+    with closing(open_store(place, strong=settings.strong)) as store:
         yield settings, store
 
 
@@ -115,7 +147,9 @@ def opened(home: Path) -> Iterator[tuple[Settings, Store]]:
 def progress(quiet: bool = False) -> Iterator[Callable[[str, float, float | None], None]]:
     """A bar on standard error for each stage; call it with (stage, done, total)."""
     columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %")
-    with Progress(*columns, TimeElapsedColumn(), console=err, disable=quiet, transient=True) as bars:
+    with Progress(
+        *columns, TimeElapsedColumn(), console=err, disable=quiet or not err.is_terminal, transient=True
+    ) as bars:
         tasks: dict[str, TaskID] = {}
 
         def report(stage: str, done: float, total: float | None) -> None:
@@ -135,7 +169,7 @@ def mapping_of(text: str | None) -> dict[str, str]:
 
 
 @app.command()
-def init(home: Home = HERE) -> None:
+def init(home: Home = HERE, as_json: Json = False) -> None:
     """Write a commented murmeli.toml.
 
     Example: `murmeli init --home shop`
@@ -148,7 +182,7 @@ def init(home: Home = HERE) -> None:
         path.write_text(commented(), encoding="utf-8")
     except OSError as error:
         raise MurmeliError(f"{path} cannot be written ({error.strerror}). Choose a folder you may write to.") from error
-    out.print(f"Wrote {path}. Next: murmeli import events FILE --home {home}")
+    show({"settings": str(path)}, as_json, f"Wrote {path}. Next: murmeli import events FILE --home {home}")
 
 
 @app.command()
@@ -164,13 +198,17 @@ def demo(
 
     Example: `murmeli demo`
     """
+    from serving.bootstrap import listen
     from serving.bootstrap import serve as run
     from training.demo import clear, prepare
 
+    settings = Settings()
+    if not no_serve:
+        listen(settings.serving.host, settings.serving.port if port is None else port).close()
     clear(home)
-    with opened(home) as (settings, store), progress(as_json) as report:
+    with closing(open_store(home, strong=settings.strong)) as store, progress(as_json) as report:
         made = prepare(store, home, settings, seed=seed, customers=customers, progress=report)
-        recommender = recommender_of(home, store, settings)
+        recommender, _ = recommender_of(home, store, settings)
         context = context_of(settings, None, "mobile")
         slots = (SlotRequest("home.features"), SlotRequest("home.content", 6))
         pages = {who: recommender.recommend(Request(who, slots, context)) for who in made.customers}
@@ -182,10 +220,15 @@ def demo(
     }
     show(document, as_json, *demo_tables(made, pages))
     if not no_serve:
-        run(home, port=port, announce=lambda url: out.print(try_it(url, made.customers[0], pages), soft_wrap=True))
+        told = err if as_json else out
+        run(
+            home,
+            port=port,
+            announce=lambda url: told.print(Text(try_it(url, made.customers[0], pages)), soft_wrap=True),
+        )
 
 
-def demo_tables(made: "Demo", pages: dict[str, Recommendation]) -> list[Table | str | Columns]:
+def demo_tables(made: "Demo", pages: dict[str, Recommendation]) -> list[Shown]:
     """What was imported, the one-click rate, and two pages side by side."""
     imported = made.imported
     rows = [
@@ -213,12 +256,14 @@ def try_it(url: str, customer: str, pages: dict[str, Recommendation]) -> str:
     """Lines for another terminal that show an event changing the next answer."""
     ask = f"curl -s '{url}/v1/recommend/home.features?customer={customer}&channel=mobile'"
     item = pages[customer].slots[0].items[-1].item
-    event = orjson.dumps({"event_id": "demo-1", "customer": customer, "type": "use", "item": item, "channel": "mobile"})
+    event = (
+        f'{{"event_id":"demo-\'$(date +%s)\'","customer":"{customer}","type":"use","item":"{item}","channel":"mobile"}}'
+    )
     return (
         f"\nMurmeli answers at {url} (the API: {url}/docs). Stop it with Ctrl-C.\n\n"
         f"In another terminal: {customer}'s menu, then one use of {item}, then the menu again: {item} has moved up.\n\n"
         f"{ask}\n"
-        f"curl -s {url}/v1/events -H 'content-type: application/json' -d '{event.decode()}'\n"
+        f"curl -s {url}/v1/events -H 'content-type: application/json' -d '{event}'\n"
         f"{ask}\n"
     )
 
@@ -286,15 +331,9 @@ def import_items_(
 
 
 def show_import(summary: dict[str, Any], as_json: bool, strict: bool) -> None:
-    """The import's account: every row of the files is in exactly one line of it."""
-    table = Table(title="Imported", title_justify="left", title_style="bold", show_header=False)
-    for name, value in summary.items():
-        if name == "reasons":
-            for reason, count in sorted(value.items()):
-                table.add_row(f"  {reason}", f"{count:,}")
-        elif value not in (None, "", []):
-            table.add_row(name, f"{value:,}" if isinstance(value, int) else str(value))
-    show(summary, as_json, table, *([] if summary["rows"] else ["The files hold no rows: nothing was imported."]))
+    """The import's account; with --strict a rejected row is a failure."""
+    nothing = ["The files hold no rows: nothing was imported."] if not summary["rows"] else []
+    show(summary, as_json, import_table(summary), *nothing)
     if strict and summary["rejected"]:
         raise typer.Exit(1)
 
@@ -319,8 +358,8 @@ def train(
     """
     from training.pipeline import train as run
 
-    with opened(home) as (settings, store), progress(as_json) as report:
-        result = run(store, home / "models", settings, promote=promote, progress=report)
+    with opened(home, reading=True) as (settings, store), progress(as_json) as report:
+        result = run(store, home / MODELS, settings, promote=promote, progress=report)
     show(result.document(), as_json, *judgement_tables(result.judgements), result.summary())
 
 
@@ -332,14 +371,9 @@ def evaluate(home: Home = HERE, as_json: Json = False) -> None:
     """
     from training.pipeline import evaluate as run
 
-    with opened(home) as (settings, store), progress(as_json) as report:
+    with opened(home, reading=True) as (settings, store), progress(as_json) as report:
         result = run(store, settings, progress=report)
     show(result.document(), as_json, *judgement_tables(result.judgements), result.summary())
-
-
-def judgement_tables(judgements: dict[str, list[dict[str, Any]]]) -> list[Table]:
-    """One table a kind: each row a way to rank, each column a measure."""
-    return [table_of(f"{kind}: what will be used next", rows) for kind, rows in judgements.items() if rows]
 
 
 @benchmark_app.command("next-use")
@@ -360,7 +394,7 @@ def benchmark_next_use(
 
     with progress(as_json) as report:
         document = run(events, mapping_of(map_), split=split, seed=seed, progress=report)
-    show(document, as_json, table_of("next use", rows_of(document)), footer(document))
+    show(document, as_json, measures("next use", rows_of(document)), footer(document))
 
 
 @benchmark_app.command("top-n")
@@ -379,18 +413,13 @@ def benchmark_top_n(
 
     with progress(as_json) as report:
         document = run(train_, test, k, Training(seed=seed), report)
-    show(document, as_json, table_of("top n", rows_of(document)), footer(document))
+    show(document, as_json, measures("top n", rows_of(document)), footer(document))
 
 
-def rows_of(document: dict[str, Any]) -> list[dict[str, Any]]:
+def rows_of(document: dict[str, Any]) -> Rows:
     """A benchmark's rows."""
-    rows: list[dict[str, Any]] = document["results"]
+    rows: Rows = document["results"]
     return rows
-
-
-def footer(document: dict[str, Any]) -> str:
-    """What a benchmark cost."""
-    return f"{document['seconds']:.1f} s, peak memory {document['peak_rss_mb']:.0f} MB"
 
 
 @models_app.command("list")
@@ -399,22 +428,22 @@ def models_list(home: Home = HERE, as_json: Json = False) -> None:
 
     Example: `murmeli models list`
     """
-    registry = Registry(home / "models")
-    aliases = registry.aliases().model_dump()
-    rows = [
-        {
-            "version": f"{MAIN}/{v.number}",
-            "alias": ", ".join(alias for alias in ("champion", "challenger") if aliases[alias] == v.number),
-            "created": v.manifest.created if v.manifest else "",
-            "events": v.manifest.log.events if v.manifest else None,
-            "fingerprint": v.manifest.fingerprint[:12] if v.manifest else "",
-            "state": v.reason or "ok",
-        }
-        for v in registry.versions()
-    ]
-    strays = [f"{stray.path}: {stray.reason}" for stray in registry.strays()]
-    tables = [table_of("Models", rows)] if rows else ["No model yet: `murmeli train` makes one."]
-    show({"models": rows, "strays": strays}, as_json, *tables, *strays)
+    registry = Registry(home / MODELS)
+    try:
+        aliases = registry.aliases()
+    except MurmeliError:  # one of the problems below
+        aliases = Aliases()
+    rows, wrong = version_rows(registry.versions(), aliases), problems_of(registry)
+    shown = version_table(rows) if rows else "No model yet: `murmeli train` makes one."
+    show({"models": rows, "wrong": wrong}, as_json, shown, *wrong)
+
+
+def problems_of(registry: Registry) -> list[str]:
+    """What is wrong with the models folder, in words; the champion is read and checked whole."""
+    refused = [version.reason for version in registry.versions() if version.reason]
+    strays = [f"models/{stray.path}: {stray.reason}" for stray in registry.foreign()]
+    strays += [f"models/{MAIN}/{stray.path}: {stray.reason}" for stray in registry.strays()]
+    return list(dict.fromkeys([*refused, *strays, *choose(registry).refused]))
 
 
 Version = Annotated[str, typer.Argument(help="A number, main/NUMBER, champion or challenger.", show_default=False)]
@@ -431,11 +460,9 @@ def models_show(version: Version, home: Home = HERE, as_json: Json = False) -> N
 
     Example: `murmeli models show champion --json`
     """
-    manifest = Registry(home / "models").manifest(MAIN, number_of(version)).model_dump(mode="json")
-    facts = {**{k: v for k, v in manifest.items() if not isinstance(v, (dict, list))}, **manifest["log"]}
-    facts = {"what": "found"} | facts
-    rows = [{"what": name, "found": str(value)} for name, value in facts.items() if name != "what"]
-    show(manifest, as_json, table_of(f"{MAIN}/{version}", rows), *judgement_tables(manifest["metrics"]))
+    manifest = Registry(home / MODELS).manifest(MAIN, number_of(version)).model_dump(mode="json")
+    tables = manifest_table(f"{MAIN}/{number_of(version)}", manifest), *judgement_tables(manifest["metrics"])
+    show(manifest, as_json, *tables)
 
 
 @models_app.command("promote")
@@ -444,7 +471,7 @@ def models_promote(version: Version, home: Home = HERE, as_json: Json = False) -
 
     Example: `murmeli models promote 3`
     """
-    number = Registry(home / "models").promote(MAIN, number_of(version))
+    number = Registry(home / MODELS).promote(MAIN, number_of(version))
     show({"champion": number}, as_json, f"{MAIN}/{number} is the champion.")
 
 
@@ -454,7 +481,7 @@ def models_rollback(home: Home = HERE, as_json: Json = False) -> None:
 
     Example: `murmeli models rollback`
     """
-    number = Registry(home / "models").rollback()
+    number = Registry(home / MODELS).rollback()
     show({"champion": number}, as_json, f"{MAIN}/{number} is the champion again.")
 
 
@@ -472,25 +499,27 @@ def recommend(
 
     Example: `murmeli recommend crm:42 --placement home.features --k 6`
     """
-    with opened(home) as (settings, store):
+    with opened(home, reading=True) as (settings, store):
         slots = [placement] if placement else list(settings.placements)
-        answer = recommender_of(home, store, settings).recommend(
+        recommender, degraded = recommender_of(home, store, settings)
+        answer = recommender.recommend(
             Request(
                 parse_identity(customer),
                 tuple(SlotRequest(slot, k) for slot in slots),
                 context_of(settings, at, channel),
             )
         )
+    answer = replace(answer, degraded=answer.degraded + degraded)
     show(asdict(answer), as_json, *page(answer))
 
 
-def page(answer: Recommendation) -> list[Table | str]:
+def page(answer: Recommendation) -> list[Shown]:
     """An answer as tables, one a slot."""
-    tables: list[Table | str] = [
-        table_of(slot.placement, [{"item": i.item, "score": i.score, "reason": i.reason} for i in slot.items])
-        for slot in answer.slots
-    ]
-    return tables + [f"degraded: {what}" for what in answer.degraded]
+    shown: list[Shown] = []
+    for slot in answer.slots:
+        rows = [{"item": i.item, "score": i.score, "reason": i.reason} for i in slot.items]
+        shown.append(table_of(slot.placement, rows) if rows else f"{slot.placement}: there is nothing to show.")
+    return shown + [f"degraded: {what}" for what in answer.degraded]
 
 
 @app.command()
@@ -507,18 +536,21 @@ def explain(
 
     Example: `murmeli explain crm:42 pay-bill --placement home.features`
     """
-    with opened(home) as (settings, store):
-        why = recommender_of(home, store, settings).explain(
-            parse_identity(customer), item, placement, context_of(settings, at, channel)
-        )
+    with opened(home, reading=True) as (settings, store):
+        recommender, _ = recommender_of(home, store, settings)
+        why = recommender.explain(parse_identity(customer), item, placement, context_of(settings, at, channel))
     parts = [{"source": name, "lift": lift} for name, lift in sorted(why.parts.items(), key=lambda part: -part[1])]
-    stands = f"rank {why.rank}" if why.rank else f"not shown: {why.hidden}"
-    show(asdict(why), as_json, f"{why.item} at {why.placement}: {stands}; reason: {why.reason}", table_of("", parts))
+    stands = f"rank {why.rank}; reason: {why.reason}" if why.rank else f"not shown: {why.hidden}"
+    verdict = f"{why.item} at {why.placement}: {stands}"
+    show(asdict(why), as_json, verdict, *([table_of("", parts)] if parts else []))
 
 
-def recommender_of(home: Path, store: Store, settings: Settings) -> Recommender:
-    """Answers with the champion, or with habit alone where there is none."""
-    return Recommender(store, champion(Registry(home / "models")), settings)
+def recommender_of(home: Path, store: Store, settings: Settings) -> tuple[Recommender, tuple[str, ...]]:
+    """Answers as the server would; and what is degraded where the champion must not be loaded."""
+    chosen = choose(Registry(home / MODELS))
+    for reason in chosen.refused:
+        complain(f"{reason} Meanwhile {chosen.model.label} answers.")
+    return Recommender(store, chosen.model, settings), ("champion",) if chosen.refused else ()
 
 
 def context_of(settings: Settings, at: str | None, channel: str) -> Context:
@@ -569,7 +601,7 @@ def serve(
     """
     from serving.bootstrap import serve as run
 
-    run(home, host=host, port=port)
+    run(home, host=host, port=port, store_at=place_of(home))
 
 
 @app.command()
@@ -578,28 +610,15 @@ def doctor(home: Home = HERE, as_json: Json = False) -> None:
 
     Example: `murmeli doctor --home shop`
     """
-    with opened(home) as (_, store):
+    with opened(home, reading=True) as (_, store):
         kept, ledger = store.check(), store.ledger.state()
-    models = model_problems(home)
+    models = problems_of(Registry(home / MODELS))
     problems = [*kept["problems"], *models]
-    rows = [{"what": what, "found": str(value)} for what, value in {**kept, **ledger}.items()]
-    verdict = "[green]All is well.[/]" if not problems else "\n".join(f"[red]wrong:[/] {p}" for p in problems)
+    verdict = [Text(f"wrong: {problem}", "red") for problem in problems] or [Text("All is well.", "green")]
     document = {"ok": not problems, "store": kept, "ledger": ledger, "models": models}
-    show(document, as_json, table_of(str(home.resolve()), rows), verdict)
+    show(document, as_json, home_table(home, kept | {"ok": not problems} | ledger), *verdict)
     if problems:
         raise typer.Exit(1)
-
-
-def model_problems(home: Path) -> list[str]:
-    """What is wrong with the models folder, in words; the champion is read and checked whole."""
-    registry = Registry(home / "models")
-    problems = [f"{MAIN}/{v.number}: {v.reason}" for v in registry.versions() if v.reason]
-    problems += [f"models/{MAIN}/{stray.path}: {stray.reason}" for stray in registry.strays()]
-    try:
-        champion(registry)
-    except MurmeliError as error:
-        problems.append(f"the champion: {error}")
-    return problems
 
 
 if __name__ == "__main__":

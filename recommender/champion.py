@@ -1,8 +1,18 @@
-"""From the registry to a model that can answer."""
+"""From the registry to a model that can answer: the champion, or what stands in for it."""
 
-from recommender.errors import NotFoundError
+from dataclasses import dataclass
+
+from recommender.errors import ArtefactError, NotFoundError
 from recommender.model import Model, model_from, untrained
 from recommender.registry import MAIN, Registry
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Chosen:
+    """The model that answers. refused: why the champion, and others before it, must not; empty where all is well."""
+
+    model: Model
+    refused: tuple[str, ...] = ()
 
 
 def load_model(registry: Registry, version: int | str = "champion", name: str = MAIN) -> Model:
@@ -12,8 +22,18 @@ def load_model(registry: Registry, version: int | str = "champion", name: str = 
     return model_from(arrays, manifest, f"{name}/{number}")
 
 
-def champion(registry: Registry, name: str = MAIN) -> Model:
-    """The champion; where nothing was ever promoted, the model that needs no training."""
-    if registry.aliases(name).champion is None:
-        return untrained()
-    return load_model(registry, "champion", name)
+def choose(registry: Registry, name: str = MAIN) -> Chosen:
+    """The champion; else the newest earlier one that is whole; else the model that needs no training."""
+    try:
+        aliases = registry.aliases(name)
+    except ArtefactError as error:
+        return Chosen(untrained(), (str(error),))
+    refused = []
+    for number in filter(None, (aliases.champion, *reversed(aliases.history))):
+        try:
+            return Chosen(load_model(registry, number, name), tuple(refused))
+        except ArtefactError as error:
+            refused.append(str(error))
+        except NotFoundError:
+            refused.append(f"The model {name}/{number} is gone. Restore its folder, or promote another version.")
+    return Chosen(untrained(), tuple(refused))

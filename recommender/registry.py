@@ -135,6 +135,12 @@ class Registry:
         found = sorted(set(_listing(home)) - numbers - {ALIASES, _LOCK})
         return [Stray(entry, _why_stray(entry)) for entry in found]
 
+    def foreign(self) -> list[Stray]:
+        """What lies beside the models' folders and should not; notes to the reader (README, hidden files) may."""
+        names = set(self.names())
+        entries = [e for e in sorted(_listing(self._folder)) if e not in names and not e.startswith((".", "README"))]
+        return [Stray(entry, _why_stray(entry)) for entry in entries]
+
     def sweep(self, name: str = MAIN) -> list[str]:
         """Remove half-written folders that nobody touched for a day; returns their names."""
         home = self._home(name)

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from recommender.errors import UsageError
+from recommender.errors import StoreError, UsageError
 from recommender.types import Kind
 
 FILE = "murmeli.toml"
@@ -76,13 +76,17 @@ class Settings(_Table):
 def load_settings(home: Path) -> Settings:
     """The settings of a home; the defaults where it has no `murmeli.toml`.
 
-    Raises UsageError that names each setting that is wrong, and why.
+    Raises UsageError that names each setting that is wrong, and why; StoreError where the file cannot be read.
     """
     path = home / FILE
     try:
         return Settings.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         return Settings()
+    except OSError as error:
+        raise StoreError(
+            f"{path} cannot be read ({error.strerror}). Give another --home, or make it readable."
+        ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not valid TOML: {error}. `murmeli init` writes a commented one.") from error
     except ValidationError as error:

@@ -23,10 +23,13 @@ GRACE = 10
 BACKLOG = 2048
 
 
-def build(home: Path) -> Site:
-    """The site of a home. Raises UsageError for wrong settings and StoreError where the store cannot be opened."""
+def build(home: Path, store_at: Path | str | None = None) -> Site:
+    """The site of a home. Raises UsageError for wrong settings and StoreError where the store cannot be opened.
+
+    store_at: where the store lies; in the home where None.
+    """
     settings = load_settings(home)
-    store = open_store(home, strong=settings.strong)
+    store = open_store(store_at or home, strong=settings.strong)
     try:
         return assemble(settings, store, Registry(home / MODELS))
     except BaseException:
@@ -35,7 +38,12 @@ def build(home: Path) -> Site:
 
 
 def serve(
-    home: Path, host: str | None = None, port: int | None = None, announce: Callable[[str], None] | None = None
+    home: Path,
+    host: str | None = None,
+    port: int | None = None,
+    announce: Callable[[str], None] | None = None,
+    *,
+    store_at: Path | str | None = None,
 ) -> None:
     """Serve a home until SIGINT or SIGTERM. announce: is told the address, once; standard output where None.
 
@@ -44,7 +52,7 @@ def serve(
     settings = load_settings(home).serving
     with listen(settings.host if host is None else host, settings.port if port is None else port) as listener:
         log_to_stderr()
-        site = build(home)
+        site = build(home, store_at)
         (announce or say)(url_of(listener))
         config = uvicorn.Config(
             create_app(site),

@@ -9,9 +9,9 @@ before goes on answering.
 import asyncio
 import logging
 
-from recommender.champion import load_model
+from recommender.champion import choose, load_model
 from recommender.errors import ArtefactError, NotFoundError
-from recommender.model import Model, untrained
+from recommender.model import Model
 from recommender.recommender import Recommender
 from recommender.registry import MAIN, Registry
 from recommender.settings import Settings
@@ -50,7 +50,10 @@ class LiveModel:
     def start(self) -> None:
         """Take the champion, or the newest earlier one that is whole, or none: then habit and popularity answer."""
         stamp = self.registry.stamp(MAIN)
-        self._put(self._build(self._first_whole()))
+        chosen = choose(self.registry)
+        for reason in chosen.refused:
+            self._refuse(reason)
+        self._put(self._build(chosen.model))
         self._stamp = stamp
 
     async def run(self) -> None:
@@ -70,8 +73,8 @@ class LiveModel:
                 return
             try:
                 recommender = await asyncio.to_thread(self._next)
-            except (ArtefactError, NotFoundError):
-                self._refuse()
+            except (ArtefactError, NotFoundError) as error:
+                self._refuse(str(error))
             else:
                 self.refused = False
                 if recommender is not None:
@@ -80,21 +83,10 @@ class LiveModel:
 
     def _next(self) -> Recommender | None:
         """The recommender of another champion than the one in use, None where that has not changed."""
-        number = self.registry.resolve(MAIN)
-        return None if f"{MAIN}/{number}" == self.label else self._build(load_model(self.registry, number))
-
-    def _first_whole(self) -> Model:
-        try:
-            aliases = self.registry.aliases(MAIN)
-        except ArtefactError:
-            self._refuse()
-            return untrained()
-        for number in filter(None, (aliases.champion, *reversed(aliases.history))):
-            try:
-                return load_model(self.registry, number)
-            except (ArtefactError, NotFoundError):
-                self._refuse()
-        return untrained()
+        number = self.registry.aliases(MAIN).champion
+        if number is None or f"{MAIN}/{number}" == self.label:
+            return None
+        return self._build(load_model(self.registry, number))
 
     def _build(self, model: Model) -> Recommender:
         return Recommender(self._store, model, self._settings)
@@ -105,7 +97,7 @@ class LiveModel:
         self._telemetry.reloads.labels("taken").inc()
         _log.info("A model is in use.", extra={"fields": {"model": self.label}})
 
-    def _refuse(self) -> None:
+    def _refuse(self, reason: str) -> None:
         self.refused = True
         self._telemetry.reloads.labels("refused").inc()
-        _log.exception("The champion is refused; `murmeli models list` says why.")
+        _log.error("The champion is refused.", extra={"fields": {"reason": reason}})

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from recommender.catalogue import Catalogue
-from recommender.errors import UsageError
+from recommender.errors import StoreError, UsageError
 from recommender.history import history_of
 from recommender.settings import Settings
 from recommender.stores.base import Store
@@ -44,12 +44,15 @@ class Demo:
 
 
 def clear(home: Path) -> None:
-    """Make room for a new demo. Raises UsageError where the folder holds something else."""
-    if home.exists() and any(home.iterdir()) and not (home / MARK).exists():
-        raise UsageError(f"{home} is there already and is no demo. Give another --home.")
-    shutil.rmtree(home, ignore_errors=True)
-    home.mkdir(parents=True)
-    (home / MARK).write_text(json.dumps({"made_by": "murmeli demo"}), encoding="utf-8")
+    """Room for a new demo. UsageError where the folder holds something else, StoreError where none can be made."""
+    try:
+        if home.exists() and not (home / MARK).exists() and any(home.iterdir()):
+            raise UsageError(f"{home} is there already and is no demo. Give another --home.")
+        shutil.rmtree(home, ignore_errors=True)
+        home.mkdir(parents=True)
+        (home / MARK).write_text(json.dumps({"made_by": "murmeli demo"}), encoding="utf-8")
+    except OSError as error:
+        raise StoreError(f"{home} cannot be made ({error.strerror}). Give another --home.") from error
 
 
 def prepare(store: Store, home: Path, settings: Settings, *, seed: int, customers: int, progress: Report) -> Demo:

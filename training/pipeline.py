@@ -94,7 +94,6 @@ def train(
     """
     outcome, subjects = _start(store, progress)
     if not subjects:
-        outcome.notes.append("The log is empty: nothing to train on. `murmeli import events FILE` brings one in.")
         return outcome
     judged = _judge(subjects, settings.training, exam, outcome, progress)
     with _timed(outcome, "fit", progress):
@@ -107,8 +106,6 @@ def train(
 def evaluate(store: Store, settings: Settings, *, progress: Report) -> Outcome:
     """Judge the configuration on the newest part of the log, fitted on the rest; publish nothing."""
     outcome, subjects = _start(store, progress)
-    if not subjects:
-        outcome.notes.append("The log is empty: nothing to judge. `murmeli import events FILE` brings one in.")
     _judge(subjects, settings.training, USUAL, outcome, progress)
     return outcome
 
@@ -121,6 +118,9 @@ def _start(store: Store, progress: Report) -> tuple[Outcome, list[Subject]]:
         size = log.events.size + int(log.counts["count"].sum())
         outcome.log = LogRange(first=first, last=last, events=size, customers=log.customers)
         subjects = subjects_of(store, log) if size else []
+    if not subjects:
+        found = "No event of the log names an item" if size else "The log is empty"
+        outcome.notes.append(f"{found}: nothing to learn from. `murmeli import events FILE` brings a log in.")
     return outcome, subjects
 
 

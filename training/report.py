@@ -1,0 +1,130 @@
+"""What a run tells a person: tables and lines for a terminal. Ids come from outside and are never read as markup."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from recommender.registry import MAIN, Aliases, Version
+from recommender.types import instant
+
+Rows = Sequence[Mapping[str, Any]]
+
+INTERVALS = {"mrr_low", "mrr_high"}
+"""Columns that are shown as the interval of another one."""
+
+
+def table_of(title: str, rows: Rows) -> Table:
+    """Rows of the same keys as a table; numbers to the right, floats to four places."""
+    table = Table(title=Text(title, "bold"), title_justify="left")
+    for name, value in rows[0].items() if rows else ():
+        table.add_column(Text(name), justify="right" if isinstance(value, (int, float)) else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*map(cell, row.values()))
+    return table
+
+
+def facts(title: str, known: Mapping[str, object]) -> Table:
+    """What is known, one line each."""
+    table = Table(title=Text(title, "bold"), title_justify="left", show_header=False)
+    table.add_column()
+    table.add_column(overflow="fold")
+    for name, value in known.items():
+        table.add_row(Text(name), cell(value))
+    return table
+
+
+def cell(value: object) -> Text:
+    """One value as a person reads it."""
+    if isinstance(value, float):
+        return Text(f"{value:.4f}")
+    if isinstance(value, int) and not isinstance(value, bool):
+        return Text(f"{value:,}")
+    return Text("" if value is None else str(value))
+
+
+def judgement_tables(judgements: Mapping[str, Rows]) -> list[Table]:
+    """One table a kind: each row a way to rank, each column a measure, the interval in one column."""
+    return [measures(f"{kind}: what will be used next", rows) for kind, rows in judgements.items() if rows]
+
+
+def measures(title: str, rows: Rows) -> Table:
+    """Ways to rank, with the 95 % interval of their mean reciprocal rank where it is known."""
+    return table_of(title, [_measured(row) for row in rows])
+
+
+def _measured(row: Mapping[str, Any]) -> dict[str, object]:
+    shown = {name: value for name, value in row.items() if name not in INTERVALS}
+    if row.keys() >= INTERVALS:
+        at = list(shown).index("mrr") + 1
+        between = {"95 %": f"{row['mrr_low']:.3f}-{row['mrr_high']:.3f}"}
+        shown = dict(list(shown.items())[:at]) | between | dict(list(shown.items())[at:])
+    return shown
+
+
+def import_table(summary: Mapping[str, Any]) -> Table:
+    """The account of an import: every row of the files is in exactly one of accepted, duplicate and rejected."""
+    known: dict[str, object] = {}
+    for name, value in summary.items():
+        if name == "reasons":
+            known |= {f"  {reason}": count for reason, count in sorted(value.items())}
+        elif name in ("first", "last"):
+            known |= {name: instant(value)} if value else {}
+        elif name == "files":
+            known[name] = "\n".join(value)
+        elif value is not None:
+            known[name] = f"{value:.1f}" if isinstance(value, float) else value
+    return facts("Imported", known)
+
+
+def version_rows(versions: Sequence[Version], aliases: Aliases) -> list[dict[str, Any]]:
+    """Every version of the model, its state, and what points at it."""
+    return [
+        {
+            "version": f"{MAIN}/{v.number}",
+            "alias": ", ".join(alias for alias in ("champion", "challenger") if getattr(aliases, alias) == v.number),
+            "created": v.manifest.created if v.manifest else "",
+            "events": v.manifest.log.events if v.manifest else None,
+            "fingerprint": v.manifest.fingerprint[:12] if v.manifest else "",
+            "state": "refused" if v.reason else "ok",
+            "reason": v.reason,
+        }
+        for v in versions
+    ]
+
+
+def version_table(rows: Rows) -> Table:
+    """The versions without the reasons, which want lines of their own."""
+    shown = [{name: value for name, value in row.items() if name != "reason"} for row in rows]
+    return table_of("Models", [row | {"created": row["created"][:16].replace("T", " ")} for row in shown])
+
+
+def manifest_table(title: str, manifest: Mapping[str, Any]) -> Table:
+    """What one version was made of."""
+    log = manifest["log"]
+    known = {name: value for name, value in manifest.items() if isinstance(value, (str, int))}
+    known |= {"events": log["events"], "customers": log["customers"]}
+    known |= {"log": f"{instant(log['first'])} to {instant(log['last'])}"} if log["events"] else {}
+    known |= {kind: ", ".join(entry["sources"]) for kind, entry in manifest["kinds"].items()}
+    known["settings"] = ", ".join(f"{name} {value}" for name, value in manifest["configuration"].items())
+    return facts(title, known)
+
+
+def home_table(home: Path, found: Mapping[str, Any]) -> Table:
+    """What the check of a home found, part by part."""
+    known: dict[str, object] = {}
+    for name, value in found.items():
+        if isinstance(value, dict):
+            known |= {f"{name} {part}": one for part, one in value.items()}
+        elif name in ("oldest", "newest"):
+            known |= {name: instant(value)} if value else {}
+        elif name != "problems":
+            known[name] = value
+    return facts(str(home.resolve()), known)
+
+
+def footer(document: Mapping[str, Any]) -> str:
+    """What a benchmark cost."""
+    return f"{document['seconds']:.1f} s, peak memory {document['peak_rss_mb']:.0f} MB"
