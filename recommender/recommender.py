@@ -20,8 +20,12 @@ from recommender.profile import Profile
 from recommender.remembered import remembered
 from recommender.settings import Placement, Settings
 from recommender.sources.base import Scores
+from recommender.sources.popularity import Popularity
 from recommender.stores.base import Store
 from recommender.types import BoolArray, FloatArray, IntArray, Kind, code64
+
+LEAST_LIFT = 1e-6
+"""A source that lifts an item by less is no reason for it; a stranger's habit lifts none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +104,10 @@ class _Ranking:
 
     def reasons(self, positions: IntArray) -> list[str]:
         parts = self.parts(positions)
-        names = list(parts)
-        loudest = np.argmax(np.stack([parts[name] for name in names]), axis=0)
-        words = {source.name: source.reason for source in self.model.sources}
-        return [words[names[at]] for at in loudest]
+        words = [source.reason for source in self.model.sources]
+        lift = np.stack([parts[source.name] for source in self.model.sources])
+        lifted = lift.max(axis=0) > LEAST_LIFT
+        return [words[at] if up else Popularity.reason for at, up in zip(lift.argmax(axis=0), lifted, strict=True)]
 
     def parts(self, positions: IntArray) -> dict[str, FloatArray]:
         """By source, shape (k,): what it adds to each position's log-score, above the average item's."""

@@ -90,6 +90,11 @@ def test_a_stranger_gets_an_answer_and_an_unknown_placement_none(recommender: Re
         ask(recommender, SlotRequest("nowhere"))
 
 
+def test_a_stranger_is_never_told_of_habits(recommender: Recommender) -> None:
+    answer = ask(recommender, SlotRequest("home.features"), customer="web:new")
+    assert {item.reason for item in answer.slots[0].items} == {"popular"}
+
+
 def test_an_empty_store_gives_empty_slots() -> None:
     recommender = Recommender(MemoryStore(()), untrained(), Settings())
     assert listed(ask(recommender, SlotRequest("home.features"))) == []
