@@ -169,7 +169,7 @@ class _Admission:
         self._reject(records["type"] == 0, "no_type")
         records["item"] = self._name("item")
         self._name("kind", defaults.kind)
-        wall = self._times()
+        said_times = self._times()
         records["channel"] = self._name("channel", defaults.channel)
         self._name("session")
         self._name("recommendation_id")
@@ -180,7 +180,7 @@ class _Admission:
         self._reject((records["item"] == 0) & np.isin(records["type"], ABOUT_AN_ITEM), "no_item")
         if "value" in self.columns:
             records["type"][(value < 0) & np.isin(records["type"], _TAKEN_BACK_BELOW_ZERO)] = RETURN
-        digests, bases = self._digests(wall)
+        digests, bases = self._digests(said_times)
         derived = id_codes == 0
         records["key"] = np.where(derived, 0, mix(identity, id_codes))
         rows = np.flatnonzero(self.reason == 0)
@@ -212,7 +212,7 @@ class _Admission:
         return ids, codes
 
     def _times(self) -> IntArray:
-        """Fills in time and zone; returns what the senders' clocks showed."""
+        """Fills in time and zone; returns what the senders said of the time, whatever the site's zone."""
         door, values = self.door, self.columns.get("at")
         now = door.now()
         times = door.clock.read([None] * self.n if values is None else values)
@@ -256,7 +256,7 @@ class _Admission:
         self._reject(self.stated["properties"] == -1, "bad_properties")
         return texts
 
-    def _digests(self, wall: IntArray) -> tuple[IntArray, IntArray]:
+    def _digests(self, said_times: IntArray) -> tuple[IntArray, IntArray]:
         """One code of all that each row states, defaults included, and one of what its own columns say."""
         fields = list(self.stated)
         tags = np.array([_TAGS[field] for field in fields], np.int64)[:, None]
@@ -268,7 +268,7 @@ class _Admission:
             part = mix(_TAGS[field], code).item()
             digests += part if field not in self.stated else np.where(self.stated[field] == 0, part, 0)
         if "at" in self.stated and self.door.files:
-            said += np.where(self.stated["at"] == 0, 0, mix(_TAGS["at"], wall)) - parts[fields.index("at")]
+            said += np.where(self.stated["at"] == 0, 0, mix(_TAGS["at"], said_times)) - parts[fields.index("at")]
         return digests, said
 
     def _extras(

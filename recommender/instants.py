@@ -43,8 +43,8 @@ _BAD, _NAIVE, _INSTANT, _OFFSET, _MISSING = range(5)
 class Instants:
     """A column of times; all arrays of shape (n,).
 
-    utc: milliseconds. zone: minutes east. stated: milliseconds as the sender's clock showed them, the same whatever
-    the site's zone is. missing, bad: nothing was given; what was given is no time. The rest of such a row is 0.
+    utc: milliseconds. zone: minutes east. stated: one number for what the sender said, the same whatever the site's
+    zone is. missing, bad: nothing was given; what was given is no time. The rest of such a row is 0.
     """
 
     utc: IntArray
@@ -77,7 +77,8 @@ class Clock:
                 shift = self.offsets(wall[there], local=naive)
                 zone[there] = shift // MINUTE
                 utc[there] -= shift * naive
-        return Instants(utc, zone.astype(np.int16), wall, unusable & ~bad, bad)
+        stated = np.where(form == _NAIVE, ~wall, utc)
+        return Instants(utc, zone.astype(np.int16), stated, unusable & ~bad, bad)
 
     def offsets(self, times: IntArray, *, local: bool) -> IntArray:
         """Milliseconds east of UTC, in the site's zone, at instants (or at wall clock times, if local)."""

@@ -107,11 +107,26 @@ def _share(raw: IO[bytes], size: int) -> float:
     return raw.tell() / size if size else 1.0
 
 
+class _Unzipping(io.RawIOBase):
+    """An archive that gives what it has before it tells that it is torn; GzipFile's own reads lose that."""
+
+    def __init__(self, archive: gzip.GzipFile) -> None:
+        self._archive = archive
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        data = self._archive.read1(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+
 def _unzipped(raw: io.BufferedReader, closing: ExitStack) -> io.BufferedReader:
     if raw.peek(2)[:2] != b"\x1f\x8b":
         return raw
     archive = closing.enter_context(gzip.GzipFile(fileobj=raw))
-    return closing.enter_context(io.BufferedReader(archive, _BUFFER))
+    return closing.enter_context(io.BufferedReader(_Unzipping(archive), _BUFFER))
 
 
 def _peek(stream: io.BufferedReader) -> bytes:
@@ -220,11 +235,13 @@ class JsonTable:
         self._closing.close()
 
     def chunks(self, wanted: Sequence[str], size: int) -> Iterator[Chunk]:
-        taken, self._first = self._first, ([], [], [])
-        while not self._ended or taken[0] or taken[2]:
-            rows, lines, bad = taken
-            yield Chunk({name: [row.get(name) for row in rows] for name in wanted}, np.array(lines, np.int64), bad)
-            taken = self._take(size)
+        rows, lines, bad = self._first
+        while True:
+            if rows or bad:
+                yield Chunk({name: [row.get(name) for row in rows] for name in wanted}, np.array(lines, np.int64), bad)
+            if self._ended:
+                return
+            rows, lines, bad = self._take(size)
 
     def _take(self, size: int) -> tuple[list[dict[str, object]], list[int], list[Bad]]:
         rows, lines, bad = list[dict[str, object]](), list[int](), list[Bad]()
