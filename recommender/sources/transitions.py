@@ -16,17 +16,23 @@ from recommender.history import Query
 from recommender.sources.base import Scores
 from recommender.types import FloatArray, IntArray
 
-PACES = (1, 4, 64)
-"""Half-lives counted in times that the same steps were met."""
+DISCOUNT = 0.75
+"""What each follower's count gives up to the shorter order where it is cautious (Ney, Essen & Kneser, 1994)."""
+
+CHAINS = {
+    "pace-1": (1, 0.0),
+    "pace-64": (64, 0.0),
+    "cautious-4": (4, DISCOUNT),
+    "cautious-16": (16, DISCOUNT),
+    "cautious-64": (64, DISCOUNT),
+}
+"""Ways to count what followed: a half-life, in times that the same steps were met, and a discount."""
 
 SKIPS = 3
 """How many steps back a single step is still taken to matter."""
 
 BASE = 8
 """Half-life, in uses, of the frequency that the shortest order leans on."""
-
-DISCOUNT = 0.75
-"""What each follower's count gives up to the shorter order in the cautious columns (Ney, Essen & Kneser, 1994)."""
 
 LEAN = 0.5
 """What the shorter order counts where the steps were never met."""
@@ -54,8 +60,7 @@ class Transitions:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        chains = (*(f"pace-{pace}" for pace in PACES), "cautious")
-        own = (f"order-{order}-{chain}" for chain in chains for order in range(1, ORDERS + 1))
+        own = (f"order-{order}-{chain}" for chain in CHAINS for order in range(1, ORDERS + 1))
         return (*own, *(f"skip-{back}" for back in range(2, SKIPS + 1)), "others-1", "others-2")
 
     def score(self, queries: Sequence[Query]) -> list[Scores]:
@@ -109,7 +114,7 @@ def _own(query: Query) -> FloatArray:
     count = tally(place, ages(BASE, place.size), size) + FAINT
     base = _Share(count / count.sum(), FAINT / max(float(count.sum()), FAINT))
     shares = []
-    for pace, discount in (*((pace, 0.0) for pace in PACES), (PACES[-1], DISCOUNT)):
+    for pace, discount in CHAINS.values():
         share = base
         for order in range(ORDERS):
             if order < len(matches):
@@ -117,7 +122,7 @@ def _own(query: Query) -> FloatArray:
             shares.append(share)
     for back in range(2, SKIPS + 1):
         same = np.flatnonzero(item[:-back] == item[-back]) + back if item.size > back else item[:0]
-        shares.append(base.after(place[same], PACES[-1], DISCOUNT))
+        shares.append(base.after(place[same], *CHAINS["cautious-64"]))
     values = np.array([share.of / share.floor for share in shares], np.float32)
     logarithms: FloatArray = np.log(values, out=values)
     return logarithms

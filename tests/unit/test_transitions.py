@@ -43,8 +43,8 @@ def test_the_fast_pace_follows_what_happened_last_and_the_slow_what_happened_mos
 
 def test_an_order_without_a_match_says_what_the_shorter_one_says() -> None:
     text = "abcxabcya"
-    assert own("order-2-pace-4", text) == pytest.approx(own("order-1-pace-4", text))
-    assert own("order-4-pace-4", text) == pytest.approx(own("order-1-pace-4", text))
+    assert own("order-2-cautious-4", text) == pytest.approx(own("order-1-cautious-4", text))
+    assert own("order-4-cautious-4", text) == pytest.approx(own("order-1-cautious-4", text))
 
 
 def test_a_skip_looks_past_the_last_step() -> None:
@@ -90,7 +90,7 @@ def test_an_item_that_came_after_training_is_scored_by_the_customers_own_steps()
     late = letters("abc")
     trained = fit_transitions(log_of_letters("aaa"), letters("a"))
     assert isinstance(trained, Transitions)
-    assert column(trained, "order-1-pace-4", asked(late, "cbcbc")).argmax() == positions(late, "b")[0]
+    assert column(trained, "order-1-cautious-4", asked(late, "cbcbc")).argmax() == positions(late, "b")[0]
 
 
 def test_the_table_holds_ascending_keys_and_ascending_items_within_each() -> None:

@@ -30,6 +30,9 @@ QUESTIONS = 12_000
 PRIOR = 100.0
 """How many questions' worth of evidence a row's deviation from the shared weights must overcome."""
 
+SHARED_PRIOR = 10.0
+"""How many questions' worth of evidence any weight at all must bring."""
+
 Vector = npt.NDArray[np.float64]
 
 
@@ -136,7 +139,7 @@ def _learn(replay: Replay, columns: int, rows: int) -> FloatArray:
     order = np.lexsort(replay.rows.T)
     blocks = _blocks(replay, order, (1 / scale).astype(np.float32))
     strength = np.full((rows, 1), PRIOR)
-    strength[0] = 1.0
+    strength[0] = SHARED_PRIOR
 
     def loss(flat: Vector) -> tuple[float, Vector]:
         weights = flat.reshape(rows, columns)
