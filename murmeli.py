@@ -17,8 +17,7 @@ from zoneinfo import ZoneInfo
 
 import orjson
 import typer
-from rich.columns import Columns
-from rich.console import Console, Group
+from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
@@ -44,6 +43,7 @@ from training.report import (
     judgement_tables,
     manifest_table,
     measures,
+    side_by_side,
     table_of,
     version_rows,
     version_table,
@@ -88,7 +88,7 @@ REJECTS = "rejects.jsonl"
 FRAMES = 4
 """How much of a traceback is shown where something broke that should not have."""
 
-Shown = Table | Text | Columns | str
+Shown = Table | Text | str
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
@@ -212,13 +212,14 @@ def demo(
         context = context_of(settings, None, "mobile")
         slots = (SlotRequest("home.features"), SlotRequest("home.content", 6))
         pages = {who: recommender.recommend(Request(who, slots, context)) for who in made.customers}
+        tables = demo_tables(made, pages, recommender.catalogue.title)
     document = {
         "imported": asdict(made.imported),
         "links": made.links,
         "trained": made.trained.document(),
         "pages": {who: asdict(answer) for who, answer in pages.items()},
     }
-    show(document, as_json, *demo_tables(made, pages))
+    show(document, as_json, *tables)
     if not no_serve:
         told = err if as_json else out
         run(
@@ -228,9 +229,9 @@ def demo(
         )
 
 
-def demo_tables(made: "Demo", pages: dict[str, Recommendation]) -> list[Shown]:
+def demo_tables(made: "Demo", pages: dict[str, Recommendation], title: Callable[[str], str]) -> list[Shown]:
     """What was imported, the one-click rate, and two pages side by side."""
-    imported = made.imported
+    imported, judged = made.imported, made.trained.judgements["feature"]
     rows = [
         {
             "ranked by": row["name"],
@@ -238,18 +239,22 @@ def demo_tables(made: "Demo", pages: dict[str, Recommendation]) -> list[Shown]:
             "among the first 3": row["hit@3"],
             "mean 1/position": row["mrr"],
         }
-        for row in made.trained.judgements["feature"]
+        for row in judged
     ]
-    uses = f"{made.trained.judgements['feature'][0]['n']:,}"
-    return [
-        f"A simulated bank: {imported.accepted:,} events, {made.links:,} links between identities (docs/demo.md).",
-        table_of(
-            f"Was the feature that a customer used next in the first place? {uses} uses of the held-out last week", rows
-        ),
-        Columns(
-            [Group(f"[bold]{who}[/], on mobile, now", *page(answer)) for who, answer in pages.items()], padding=(1, 4)
-        ),
+    spent = sum(made.trained.seconds.values())
+    who = " and ".join(pages)
+    shown: list[Shown] = [
+        f"A simulated bank: {imported.accepted:,} events imported in {imported.seconds:.1f} s, {made.links:,} links "
+        f"between identities, trained in {spent:.0f} s. docs/demo.md says what is simulated.\n",
+        f"How often did the feature that a customer used next stand first?\n{judged[0]['n']:,} uses of the last week, "
+        "which training did not see; `fixed menu` is the bank's menu of today.",
+        table_of("", rows),
+        f"\nThe pages of {who}, on mobile, now, and why each item is there:",
     ]
+    for at, slot in enumerate(next(iter(pages.values())).slots):
+        columns = {who: [(title(i.item), i.reason) for i in answer.slots[at].items] for who, answer in pages.items()}
+        shown.append(side_by_side(slot.placement, columns))
+    return shown
 
 
 def try_it(url: str, customer: str, pages: dict[str, Recommendation]) -> str:

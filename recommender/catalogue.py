@@ -102,6 +102,11 @@ class Catalogue:
         """The catalogue's entry of an item, None where it has none."""
         return self._entries.get(code64(id_))
 
+    def title(self, id_: str) -> str:
+        """What people call an item; its id where it has no title."""
+        found = self.entry(id_)
+        return (found.title if found else None) or id_
+
 
 class _KindOf:
     """One kind: the trained items, laid out once, and the late ones, laid out anew at each change."""

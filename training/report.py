@@ -1,6 +1,7 @@
 """What a run tells a person: tables and lines for a terminal. Ids come from outside and are never read as markup."""
 
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,17 @@ def home_table(home: Path, found: Mapping[str, Any]) -> Table:
         elif name != "problems":
             known[name] = value
     return facts(str(home.resolve()), known)
+
+
+def side_by_side(placement: str, columns: Mapping[str, Sequence[tuple[str, str]]]) -> Table:
+    """One placement as several customers see it; columns: by customer, an item's name and its reason, best first."""
+    table = Table(title=Text(placement, "bold"), title_justify="left", show_lines=False)
+    table.add_column("", justify="right")
+    for customer in columns:
+        table.add_column(Text(customer), overflow="fold", ratio=1)
+    for place, shown in enumerate(zip_longest(*columns.values(), fillvalue=("", "")), 1):
+        table.add_row(str(place), *(Text.assemble(name, (f" ({why})" if why else "", "dim")) for name, why in shown))
+    return table
 
 
 def footer(document: Mapping[str, Any]) -> str:
