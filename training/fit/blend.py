@@ -24,6 +24,8 @@ FIRST = 0.3
 
 ROUNDS = 4
 
+POPULAR = "popularity.popularity"
+
 SCALES = 2.0 ** np.arange(-4, 8)
 
 CHUNK = 256
@@ -46,8 +48,12 @@ def fit_blend(sources: Sequence[Source], pools: Sequence[Pool]) -> Ranker:
     """Coordinate search for the weights with the best mean of NDCG over the pools, from the best single column.
 
     Their common scale, which no page depends on, is that under which the softmax of scores is the best probability.
+    Where no customer could be asked, what is popular comes first.
     """
     columns = tuple(f"{source.name}.{column}" for source in sources for column in source.columns)
+    pools = [pool for pool in pools if pool.best.size]
+    if not pools:
+        return Ranker(columns, np.array([[column == POPULAR for column in columns]], np.float32))
     weights = max((row for row in np.eye(len(columns), dtype=np.float32)), key=lambda row: _quality(pools, row))
     quality = _quality(pools, weights)
     for _ in range(ROUNDS):

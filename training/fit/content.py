@@ -37,7 +37,10 @@ def fit_content(
     """The published sources and their ranker. hide_used: whether the pages to be judged leave out what was used."""
     held = hold_out(log, settings.seed)
     earlier = fit_linear(log.select(~held), items, settings)
-    ranker = fit_blend(earlier, [ask_back(log, held, items, earlier, settings.seed, hide_used=hide_used)])
+    pool = ask_back(log, held, items, earlier, settings.seed, hide_used=hide_used)
+    if hide_used and not pool.best.size:  # everybody only repeats
+        pool = ask_back(log, held, items, earlier, settings.seed, hide_used=False)
+    ranker = fit_blend(earlier, [pool])
     return fit_linear(log, items, settings), _reachable(ranker)
 
 

@@ -106,6 +106,9 @@ def events_before(log: Log, chosen: BoolArray) -> IntArray:
 
 def held_back(subject: Subject, share: float, seed: int) -> BoolArray:
     """Shape (n,): the events to judge by: the newest uses where there is a clock, else drawn per customer."""
+    uses = subject.uses
+    if not uses.any():
+        return uses
     if clocked(subject.log):
-        return subject.uses & (subject.log.events["time"] >= newest(subject, share))
-    return subject.uses & hold_out(subject.log, seed)
+        return uses & (subject.log.events["time"] >= newest(subject, share))
+    return uses & hold_out(subject.log, seed)
