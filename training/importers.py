@@ -10,7 +10,8 @@ import gc
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -19,7 +20,9 @@ import numpy as np
 from recommender.errors import UsageError
 from recommender.events import FIELDS, Admitted, Defaults, Door, system_clock
 from recommender.stores.base import Outcome
+from recommender.types import IntArray
 from training.account import ImportSummary, Progress, Rejects, shown
+from training.ahead import ahead
 from training.catalogues import import_items
 from training.files import DAMAGED, Chunk, Table, open_table
 from training.runs import Run, Sink
@@ -27,6 +30,10 @@ from training.runs import Run, Sink
 __all__ = ["Defaults", "ImportSummary", "import_events", "import_items"]
 
 CHUNK = 50_000
+
+LARGE = 8 << 20
+"""Bytes of a file from which on it pays to read it in a second process, which takes half a second to start."""
+
 CONFLICT = "Another event of this customer has this id, or this row was imported before with other options."
 
 
@@ -49,7 +56,7 @@ def import_events(
     """
     started = time.perf_counter()
     defaults = defaults or Defaults()
-    door = Door(zone, replace(defaults, type=defaults.type or "use"), files=True, now=now)
+    door = partial(Door, zone, replace(defaults, type=defaults.type or "use"), files=True, now=now)
     summary = ImportSummary(files=[str(file) for file in files])
     for file in files:
         with closing(open_table(file)) as table:
@@ -57,10 +64,9 @@ def import_events(
     run = Run(sink)
     with closing(Rejects(rejects_path, summary)) as rejects, _without_cycles():
         for number, file in enumerate(files):
-            with closing(open_table(file)) as table:
-                for share in _import_file(file, table, mapping or {}, door, run, summary, rejects):
-                    if progress:
-                        progress((number + share) / len(files), summary.rows)
+            for share in _import_file(file, mapping or {}, door, run, summary, rejects):
+                if progress:
+                    progress((number + share) / len(files), summary.rows)
     summary.customers, summary.items, summary.returns = run.customers, run.items, run.returns
     summary.first, summary.last = run.span
     summary.seconds = time.perf_counter() - started
@@ -101,38 +107,66 @@ def _listed(names: Sequence[str]) -> str:
     return shown if len(names) <= 30 else f"{shown} and {len(names) - 30} more"
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Part:
+    """Some rows of a file, past the door. lines: of each event; rejects: line, code, reason and raw row of the rest."""
+
+    rows: int
+    admitted: Admitted
+    lines: IntArray
+    rejects: list[tuple[int, str, str, object]]
+    share: float
+
+
 def _import_file(
     file: Path,
-    table: Table,
     mapping: Mapping[str, str],
-    door: Door,
+    door: Callable[[], Door],
     run: Run,
     summary: ImportSummary,
     rejects: Rejects,
 ) -> Iterator[float]:
-    wanted = _wanted(file, table, mapping)
     run.new_file()
-    for chunk in table.chunks(list(dict.fromkeys(wanted.values())), CHUNK):
-        columns = {name: chunk.columns[column] for name, column in wanted.items()}
-        admitted = door.admit(columns, chunk.lines.size)
-        summary.rows += chunk.lines.size + len(chunk.bad)
-        _file_rejects(file, chunk, admitted, columns, rejects)
-        run.add(admitted, chunk.lines[admitted.rows])
+    large = file.stat().st_size >= LARGE
+    for part in ahead(_parts, file, mapping, door) if large else _parts(file, mapping, door):
+        summary.rows += part.rows
+        for reject in part.rejects:
+            rejects.add(file, *reject)
+        run.add(part.admitted, part.lines)
         if run.full:
             _write(file, run, summary, rejects)
-        yield table.progress()
+        yield part.share
     _write(file, run, summary, rejects)
     yield 1.0
 
 
-def _file_rejects(
-    file: Path, chunk: Chunk, admitted: Admitted, columns: Mapping[str, Sequence[object]], rejects: Rejects
-) -> None:
-    for bad in chunk.bad:
-        rejects.add(file, bad.line, bad.code, DAMAGED[bad.code], shown(bad.raw))
+def _parts(file: Path, mapping: Mapping[str, str], door: Callable[[], Door]) -> Iterator[_Part]:
+    """A file through the door."""
+    doorkeeper = door()
+    with closing(open_table(file)) as table, _without_cycles():
+        wanted = _wanted(file, table, mapping)
+        for chunk in table.chunks(list(dict.fromkeys(wanted.values())), CHUNK):
+            columns = {name: chunk.columns[column] for name, column in wanted.items()}
+            admitted = doorkeeper.admit(columns, chunk.lines.size)
+            yield _Part(
+                rows=chunk.lines.size + len(chunk.bad),
+                admitted=replace(admitted, rejects=[]),
+                lines=chunk.lines[admitted.rows],
+                rejects=_rejected(chunk, admitted, columns),
+                share=table.progress(),
+            )
+
+
+def _rejected(
+    chunk: Chunk, admitted: Admitted, columns: Mapping[str, Sequence[object]]
+) -> list[tuple[int, str, str, object]]:
+    rejects: list[tuple[int, str, str, object]] = [
+        (bad.line, bad.code, DAMAGED[bad.code], shown(bad.raw)) for bad in chunk.bad
+    ]
     for reject in admitted.rejects:
         row = {name: shown(column[reject.row]) for name, column in columns.items()}
-        rejects.add(file, int(chunk.lines[reject.row]), reject.code, reject.detail, row)
+        rejects.append((int(chunk.lines[reject.row]), reject.code, reject.detail, row))
+    return rejects
 
 
 def _write(file: Path, run: Run, summary: ImportSummary, rejects: Rejects) -> None:
