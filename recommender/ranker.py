@@ -23,6 +23,9 @@ SEEN = (1, 2, 4, 8)
 LENGTHS = (1, 4, 16, 64, 256, 1024)
 """Uses so far, at which the weights may change."""
 
+POPULAR = "popularity.popularity"
+"""The column that decides alone for a stranger."""
+
 ROWS = 1 + (ORDERS + 1) * len(SEEN) + len(LENGTHS) + 1 + 2
 
 
@@ -60,7 +63,13 @@ class Ranker:
     weights: FloatArray
 
     def weigh(self, query: Query) -> FloatArray:
-        """Shape (columns,): the weights that count for this question."""
+        """Shape (columns,): the weights that count for this question.
+
+        Of a stranger no source knows anything, so popularity, a log-probability itself, decides: the learned
+        weights take it for granted that others speak beside it, and few logs have strangers to learn from.
+        """
+        if POPULAR in self.columns and query.history.item.size == query.history.older_item.size == 0:
+            return np.array([column == POPULAR for column in self.columns], np.float32)
         rows = situation(query) if self.weights.shape[0] > 1 else [0]
         weight: FloatArray = self.weights[rows].sum(axis=0)
         return weight

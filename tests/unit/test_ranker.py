@@ -142,3 +142,10 @@ def test_a_question_is_asked_from_what_was_known_before_the_event() -> None:
     query = question(log_of_letters("abcd"), ITEMS, 0, 2)
     assert query.history.item.tolist() == positions(ITEMS, "ab").tolist()
     assert query.context.now == query.history.time[-1] + 60_000
+
+
+def test_a_stranger_sees_what_everybody_uses_though_no_stranger_was_learned_from() -> None:
+    log = log_of_letters("ab" * 40 + "cd", "ba" * 40 + "c")
+    ranker, sources = learned(log, ITEMS, since=np.diff(log.starts) // 2)
+    told = probabilities(ranker, sources, ITEMS, "")
+    assert told == pytest.approx(np.exp(sources[2].score([asked(ITEMS, "")])[0].values[0]), rel=0.01)

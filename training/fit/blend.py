@@ -7,7 +7,7 @@ import numpy as np
 
 from recommender.features import used
 from recommender.history import Query
-from recommender.ranker import Ranker
+from recommender.ranker import POPULAR, Ranker
 from recommender.sources.base import Source
 from recommender.top import best
 from recommender.types import FloatArray, IntArray
@@ -23,8 +23,6 @@ FIRST = 0.3
 """A weight that is 0 is tried at this."""
 
 ROUNDS = 4
-
-POPULAR = "popularity.popularity"
 
 SCALES = 2.0 ** np.arange(-4, 8)
 
