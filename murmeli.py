@@ -103,7 +103,7 @@ def main() -> None:
         complain(str(error))
         sys.exit(2 if isinstance(error, UsageError) else 3 if isinstance(error, RefusedError) else 1)
     except OSError as error:
-        complain(f"{error.filename or 'The system'}: {error.strerror or error}. Nothing more is known; see the disk.")
+        complain(f"{error.filename or 'The system'}: {error.strerror or error}.")
         sys.exit(1)
     except Exception as error:
         traceback.print_exception(error, limit=-FRAMES, chain=False)
@@ -370,7 +370,7 @@ def train(
 
 @app.command()
 def evaluate(home: Home = HERE, as_json: Json = False) -> None:
-    """Judge the champion's configuration on the newest part of the log, beside the baselines; publishes nothing.
+    """Judge on the newest part of the log what `train` would make of the rest, beside the baselines; publish nothing.
 
     Example: `murmeli evaluate --json`
     """

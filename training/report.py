@@ -1,6 +1,6 @@
 """What a run tells a person: tables and lines for a terminal. Ids come from outside and are never read as markup."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -13,17 +13,23 @@ from recommender.types import instant
 
 Rows = Sequence[Mapping[str, Any]]
 
-INTERVALS = {"mrr_low", "mrr_high"}
-"""Columns that are shown as the interval of another one."""
+MEASURES = ("name", "hit@", "mrr", "recall@", "ndcg@", "coverage", "ece", "fit_seconds")
+"""What a table of measures shows beside `n`, by how the column's name begins; the JSON document has all."""
+
+LOW, HIGH = "_low", "_high"
+"""How the ends of a measure's 95 % interval are called."""
 
 
 def table_of(title: str, rows: Rows) -> Table:
-    """Rows of the same keys as a table; numbers to the right, floats to four places."""
-    table = Table(title=Text(title, "bold"), title_justify="left")
-    for name, value in rows[0].items() if rows else ():
-        table.add_column(Text(name), justify="right" if isinstance(value, (int, float)) else "left", overflow="fold")
+    """Rows as a table, a column for each key that any of them has; numbers to the right, floats to four places."""
+    table = Table(title=Text(title, "bold") if title else None, title_justify="left")
+    first = {name: value for row in reversed(rows) for name, value in row.items()}
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    for name in names:
+        right = isinstance(first[name], (int, float))
+        table.add_column(Text(name), justify="right" if right else "left", overflow="fold")
     for row in rows:
-        table.add_row(*map(cell, row.values()))
+        table.add_row(*(cell(row.get(name)) for name in names))
     return table
 
 
@@ -52,17 +58,17 @@ def judgement_tables(judgements: Mapping[str, Rows]) -> list[Table]:
 
 
 def measures(title: str, rows: Rows) -> Table:
-    """Ways to rank, with the 95 % interval of their mean reciprocal rank where it is known."""
-    return table_of(title, [_measured(row) for row in rows])
+    """Ways to rank, one a row; the 95 % interval stands behind the first measure that has one."""
+    with_interval = [name.removesuffix(LOW) for row in rows[:1] for name in row if name.endswith(LOW)][:1]
+    return table_of(title, [dict(_measured(row, with_interval)) for row in rows])
 
 
-def _measured(row: Mapping[str, Any]) -> dict[str, object]:
-    shown = {name: value for name, value in row.items() if name not in INTERVALS}
-    if row.keys() >= INTERVALS:
-        at = list(shown).index("mrr") + 1
-        between = {"95 %": f"{row['mrr_low']:.3f}-{row['mrr_high']:.3f}"}
-        shown = dict(list(shown.items())[:at]) | between | dict(list(shown.items())[at:])
-    return shown
+def _measured(row: Mapping[str, Any], with_interval: Sequence[str]) -> Iterator[tuple[str, object]]:
+    for name, value in row.items():
+        if name == "n" or (name.startswith(MEASURES) and not name.endswith((LOW, HIGH))):
+            yield name, value
+        if name in with_interval:
+            yield "95 %", f"{row[name + LOW]:.3f}-{row[name + HIGH]:.3f}"
 
 
 def import_table(summary: Mapping[str, Any]) -> Table:
@@ -139,4 +145,4 @@ def side_by_side(placement: str, columns: Mapping[str, Sequence[tuple[str, str]]
 
 def footer(document: Mapping[str, Any]) -> str:
     """What a benchmark cost."""
-    return f"{document['seconds']:.1f} s, peak memory {document['peak_rss_mb']:.0f} MB"
+    return f"{document['seconds']:.1f} s, peak memory {document['peak_rss_mb']:.0f} MB. --json has every measure."

@@ -1,6 +1,6 @@
 """From a store to a published model, on worlds whose answer is known."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -265,7 +265,7 @@ def test_what_is_judged_is_what_is_served(tmp_path: Path, everything: list[Event
 # The judges, on a log whose figures can be counted.
 
 
-def figures(rows: Sequence[dict[str, object]]) -> dict[str, tuple[object, ...]]:
+def figures(rows: Sequence[Mapping[str, object]]) -> dict[str, tuple[object, ...]]:
     return {str(row["name"]): (row["hit@1"], row["hit@3"], row["mrr"], row["n"]) for row in rows}
 
 
