@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from recommender import top
 from recommender.catalogue import Catalogue, Shelf
 from recommender.errors import NotFoundError
 from recommender.history import Context, History, Query, history_of
@@ -231,9 +232,9 @@ class Recommender:
         if slot.exclude:
             open_ &= ~_mask(items.positions(np.array([code64(c) for c in slot.exclude], np.int64)), open_.size)
         k = self._placement(slot.placement).size if slot.k is None else slot.k
-        best = top(np.where(open_, ranking.score, -1), min(k, int(open_.sum())))
-        free[best] = False
-        return Slot(slot.placement, tuple(_ranked(ranking, best)))
+        shown = top.best(np.where(open_, ranking.score, -np.inf), k)
+        free[shown] = False
+        return Slot(slot.placement, tuple(_ranked(ranking, shown)))
 
 
 def _ranked(ranking: _Ranking, positions: IntArray) -> list[RankedItem]:
@@ -254,28 +255,14 @@ def _similar(shelf: Shelf, model: KindModel, at: IntArray, k: int) -> list[Ranke
         if source.name in ("neighbours", "factors", "attributes"):
             total += source.score([query])[0].dense(total.size).sum(axis=0)
     total[at] = 0
-    total[~shelf.available] = 0
-    best = top(total, min(k, int((total > 0).sum())))
-    return [RankedItem(shelf.items.ids[i], float(total[i]), "similar") for i in best.tolist()]
+    found = top.best(np.where(shelf.available & (total > 0), total, -np.inf), k)
+    return [RankedItem(shelf.items.ids[i], float(total[i]), "similar") for i in found.tolist()]
 
 
 def _mask(positions: IntArray, size: int) -> BoolArray:
     mask = np.zeros(size, np.bool_)
     mask[positions[positions >= 0]] = True
     return mask
-
-
-def top(score: FloatArray, k: int) -> IntArray:
-    """The positions of the k highest scores, best first; equal scores by position."""
-    if k <= 0:
-        return np.zeros(0, np.int64)
-    if k < score.size:
-        edge = np.partition(score, score.size - k)[score.size - k]
-        above = np.flatnonzero(score > edge)
-        best = np.concatenate([above, np.flatnonzero(score == edge)[: k - above.size]])
-    else:
-        best = np.arange(score.size)
-    return best[np.lexsort((best, -score[best]))]
 
 
 def new_recommendation_id() -> str:
