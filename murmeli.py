@@ -200,7 +200,7 @@ def demo(
     """
     from serving.bootstrap import listen
     from serving.bootstrap import serve as run
-    from training.demo import clear, prepare
+    from training.demo import clear, prepare, rising, unlike
 
     settings = Settings()
     if not no_serve:
@@ -211,7 +211,10 @@ def demo(
         recommender, _ = recommender_of(home, store, settings)
         context = context_of(settings, None, "mobile")
         slots = (SlotRequest("home.features"), SlotRequest("home.content", 6))
-        pages = {who: recommender.recommend(Request(who, slots, context)) for who in made.customers}
+        pages = {who: recommender.recommend(Request(who, slots, context)) for who in made.regulars}
+        pages = {who: pages[who] for who in unlike(pages)}
+        first = next(iter(pages))
+        lifted = rising(recommender, store, first, context, len(pages[first].slots[0].items))
         tables = demo_tables(made, pages, recommender.catalogue.title)
     document = {
         "imported": asdict(made.imported),
@@ -225,7 +228,7 @@ def demo(
         run(
             home,
             port=port,
-            announce=lambda url: told.print(Text(try_it(url, made.customers[0], pages)), soft_wrap=True),
+            announce=lambda url: told.print(Text(try_it(url, first, lifted)), soft_wrap=True),
         )
 
 
@@ -257,10 +260,9 @@ def demo_tables(made: "Demo", pages: dict[str, Recommendation], title: Callable[
     return shown
 
 
-def try_it(url: str, customer: str, pages: dict[str, Recommendation]) -> str:
+def try_it(url: str, customer: str, item: str) -> str:
     """Lines for another terminal that show an event changing the next answer."""
     ask = f"curl -s '{url}/v1/recommend/home.features?customer={customer}&channel=mobile'"
-    item = pages[customer].slots[0].items[-1].item
     event = (
         f'{{"event_id":"demo-\'$(date +%s)\'","customer":"{customer}","type":"use","item":"{item}","channel":"mobile"}}'
     )

@@ -3,22 +3,26 @@
 import csv
 import json
 import shutil
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 
 from recommender.catalogue import Catalogue
 from recommender.errors import StoreError, UsageError
-from recommender.history import history_of
+from recommender.history import Context, Query, history_of
+from recommender.profile import Profile, fold
+from recommender.recommender import Recommendation, Recommender
 from recommender.settings import Settings
 from recommender.stores.base import Store
-from recommender.types import Kind
+from recommender.types import EVENT, USE, IntArray, Kind
 from training.account import ImportSummary
 from training.bank import MENU, ZONE, BankFiles, simulate_bank
 from training.catalogues import import_items
-from training.evaluation import Ranking
+from training.evaluation import Ranking, model_ranking
 from training.fit.kind import Subject
 from training.importers import import_events
 from training.pipeline import Exam, Outcome, Report, train
@@ -29,18 +33,24 @@ MARK = "demo.json"
 FIXED_MENU = "fixed menu"
 HELD_OUT = timedelta(days=7)
 
+HEAD = 3
+"""Items by which two pages are compared."""
+
+SOON = 10_000
+"""Milliseconds until somebody asks again."""
+
 REGULAR = 60
 """Uses of features that make somebody a regular, whose page is worth a look."""
 
 
 @dataclass(frozen=True, slots=True)
 class Demo:
-    """What there is to show. customers: identities of two busy customers whose favourite features differ."""
+    """What there is to show. regulars: an identity each of customers whose favourite features differ."""
 
     imported: ImportSummary
     links: int
     trained: Outcome
-    customers: tuple[str, str]
+    regulars: tuple[str, ...]
 
 
 def clear(home: Path) -> None:
@@ -68,7 +78,7 @@ def prepare(store: Store, home: Path, settings: Settings, *, seed: int, customer
     links = _link(store, files, progress)
     since = int((end - HELD_OUT).timestamp() * 1000)
     outcome = train(store, home / "models", settings, promote=True, progress=progress, exam=Exam(since, _rivals))
-    return Demo(imported, len(links), outcome, _two(store, [a for a, _ in links]))
+    return Demo(imported, len(links), outcome, _regulars(store, [a for a, _ in links]))
 
 
 def _link(store: Store, files: BankFiles, progress: Report) -> list[tuple[str, str]]:
@@ -91,15 +101,40 @@ def fixed_menu(subject: Subject) -> Ranking:
     return lambda _: score
 
 
-def _two(store: Store, identities: list[str]) -> tuple[str, str]:
-    """The first identity of a regular customer, and the first of another whose favourite feature is a different one."""
+def _regulars(store: Store, identities: list[str]) -> tuple[str, ...]:
+    """For each feature the first identity of a regular customer who uses it most."""
     items = Catalogue(store.items, {}).shelf(Kind.FEATURE).items
     chosen: dict[int, str] = {}
     for identity in identities:
         used = history_of(store.events.profile(identity), items).item
         if used.size >= REGULAR:
             chosen.setdefault(int(np.bincount(used).argmax()), identity)
-        if len(chosen) == 2:
-            break
-    one, other, *_ = (*chosen.values(), *identities)
-    return one, other
+    return (*chosen.values(), *identities[:2])
+
+
+def unlike(pages: Mapping[str, Recommendation]) -> tuple[str, str]:
+    """The two customers the heads of whose first slots have least in common."""
+    heads = {who: [item.item for item in page.slots[0].items[:HEAD]] for who, page in pages.items()}
+    return min(combinations(pages, 2), key=lambda two: _alike(heads[two[0]], heads[two[1]]))
+
+
+def _alike(one: list[str], other: list[str]) -> tuple[bool, int]:
+    return one[:1] == other[:1], len({*one} & {*other})
+
+
+def rising(recommender: Recommender, store: Store, customer: str, context: Context, size: int) -> str:
+    """The feature that one use lifts by most places into a menu of this size: what was just used is not always next."""
+    items, rank = recommender.catalogue.shelf(Kind.FEATURE).items, model_ranking(recommender.model.kinds[Kind.FEATURE])
+    profile = store.events.profile(customer)
+
+    def places(profile: Profile, now: int) -> IntArray:
+        score = rank(Query(items, history_of(profile, items), replace(context, now=now)))
+        return np.argsort(np.argsort(-score, kind="stable"))
+
+    before = places(profile, context.now)
+    gains = []
+    for at, code in enumerate(items.codes.tolist()):
+        use = np.array([(context.now, code, code, 0, USE, context.channel, context.zone, 0)], EVENT)
+        after = int(places(fold(profile, use), context.now + SOON)[at])
+        gains.append((after < size, int(before[at]) - after))
+    return items.ids[max(range(len(gains)), key=gains.__getitem__)]
