@@ -28,7 +28,7 @@ def choose(registry: Registry, name: str = MAIN) -> Chosen:
         aliases = registry.aliases(name)
     except ArtefactError as error:
         return Chosen(untrained(), (str(error),))
-    refused = []
+    refused: list[str] = []
     for number in filter(None, (aliases.champion, *reversed(aliases.history))):
         try:
             return Chosen(load_model(registry, number, name), tuple(refused))

@@ -162,16 +162,17 @@ def _kind_from(prefix: str, entry: KindEntry, arrays: Mapping[str, Array]) -> Ki
 
 
 def _ranker(trained: tuple[str, ...], weights: FloatArray, columns: tuple[str, ...]) -> Ranker:
-    """The trained weights in today's columns; a column that came since counts nothing, so old models answer as ever."""
+    """The trained weights in today's columns and rows; what came since counts nothing, so old models answer as ever."""
     gone = sorted(set(trained) - set(columns))
     if gone:
         raise ValueError(f"no source has the column {gone[0]!r}")
-    if weights.shape not in ((ROWS, len(trained)), (1, len(trained))):
+    rows = weights.shape[0] if weights.ndim == 2 else 0
+    if not 1 <= rows <= ROWS or weights.shape[1] != len(trained):
         raise ValueError("the ranker's weights are not one row per situation and one column per name")
-    if trained == columns:
+    if trained == columns and rows in (1, ROWS):
         return Ranker(columns, weights)
-    moved = np.zeros((weights.shape[0], len(columns)), np.float32)
-    moved[:, [columns.index(name) for name in trained]] = weights
+    moved = np.zeros((1 if rows == 1 else ROWS, len(columns)), np.float32)
+    moved[:rows, [columns.index(name) for name in trained]] = weights
     return Ranker(columns, moved)
 
 

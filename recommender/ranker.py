@@ -15,7 +15,7 @@ import numpy as np
 from recommender.features import ORDERS, steps
 from recommender.history import Query
 from recommender.sources.base import Scores
-from recommender.types import FloatArray, IntArray
+from recommender.types import DAY, HOUR, MINUTE, FloatArray, IntArray
 
 SEEN = (1, 2, 4, 8)
 """How often the last steps were seen before: fewer than 2, than 4, than 8, or more often."""
@@ -26,14 +26,17 @@ LENGTHS = (1, 4, 16, 64, 256, 1024)
 POPULAR = "popularity.popularity"
 """The column that decides alone for a stranger."""
 
-ROWS = 1 + (ORDERS + 1) * len(SEEN) + len(LENGTHS) + 1 + 2
+PAUSES = (5 * MINUTE, 30 * MINUTE, 4 * HOUR, DAY)
+"""Since the last use: still the same task, the same visit, the same part of the day, the same day, or later."""
+
+ROWS = 1 + (ORDERS + 1) * len(SEEN) + len(LENGTHS) + 1 + 2 + len(PAUSES) + 1
 
 
 def situation(query: Query) -> IntArray:
     """The rows of weights that count for a question.
 
     First the row that always counts, then one each for: how long a run of last steps was met before,
-    and how often; how many uses there are; whether the last use repeated the one before it.
+    and how often; how many uses there are; whether the last use repeated the one before it; how long ago it was.
     """
     matches = steps(query).matches
     order = len(matches)
@@ -41,12 +44,14 @@ def situation(query: Query) -> IntArray:
     item = query.history.item
     length = 1 + (ORDERS + 1) * len(SEEN)
     repeat = length + len(LENGTHS) + 1
+    since = query.context.now - query.history.time[-1] if item.size else 0
     return np.array(
         [
             0,
             1 + order * len(SEEN) + seen,
             length + int(np.searchsorted(LENGTHS, item.size, "right")),
             repeat + int(item.size > 1 and item[-1] == item[-2]),
+            repeat + 2 + (int(np.searchsorted(PAUSES, since, "right")) if item.size else len(PAUSES)),
         ]
     )
 

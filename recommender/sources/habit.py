@@ -27,6 +27,15 @@ TIMES = {"hour": HOUR, "day": DAY, "week": 7 * DAY, "month": 30 * DAY}
 FAINT = 0.1
 """How many uses an item never used is taken to have had."""
 
+MOMENTS = ("time-of-day", "time-of-week", "channel", "channel-time-of-day")
+"""What makes a moment like now: the clock, the channel, both."""
+
+OPENINGS = ("opening", "opening-time-of-day", "opening-channel")
+"""The same of uses that opened a visit; which visits these matter for, the ranker learns from the pause before now."""
+
+VISIT = 30 * MINUTE
+"""A use after a longer pause opens a visit: the half hour that web analytics agreed on."""
+
 PLACES = ("used", "nearness", "recency", "rest", "overdue", "last", "last-but-one")
 """Where an item stands among the last used; see `_places`."""
 
@@ -44,7 +53,7 @@ class Habit:
     @property
     def columns(self) -> tuple[str, ...]:
         by_use = (f"uses-{half_life}" for half_life in USES)
-        return (*by_use, *TIMES, "time-of-day", "time-of-week", "channel", *PLACES)
+        return (*by_use, *TIMES, *MOMENTS, *OPENINGS, *PLACES)
 
     def score(self, queries: Sequence[Query]) -> list[Scores]:
         return [_score(query) for query in queries]
@@ -57,15 +66,24 @@ def _score(query: Query) -> Scores:
     rows[-1] = rows[-1] + tally(mine.older_place, history.older_count * 2.0 ** (-place.size / USES[-1]), at.size)
     age = np.maximum(context.now - history.time, 0)
     rows += [tally(place, _fading(age, half_life), at.size) for half_life in TIMES.values()]
-    minute = (history.week - context.week) % WEEK_MINUTES
-    rows += [tally(place, kernel[minute], at.size) for kernel in clocks()]
-    rows += [tally(place, (history.channel == context.channel).astype(np.float64), at.size)]
+    rows += [tally(place, alike, at.size) for alike in _moments(query)]
     values = np.empty((len(rows) + len(PLACES), at.size), np.float32)
     counts = values[: len(rows)]
     counts[:] = rows
     np.log1p(counts / FAINT, out=counts)
     values[len(rows) :] = _places(place, at.size)
     return Scores(values, at, np.zeros(values.shape[0], np.float32))
+
+
+def _moments(query: Query) -> tuple[Weights, ...]:
+    """What each use counts, one row for each of MOMENTS and OPENINGS."""
+    history, context = query.history, query.context
+    minute = (history.week - context.week) % WEEK_MINUTES
+    day, week = (kernel[minute] for kernel in clocks())
+    here = (history.channel == context.channel).astype(np.float64)
+    opens = np.ones(history.time.size)
+    opens[1:] = np.diff(history.time) > VISIT
+    return day, week, here, here * day, opens, opens * day, opens * here
 
 
 def _fading(age: IntArray, half_life: int) -> Weights:

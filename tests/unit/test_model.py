@@ -70,6 +70,14 @@ def test_a_model_s_arrays_are_those_of_the_disk_not_copies(tmp_path: Path) -> No
     assert not part.ranker.weights.flags.owndata
 
 
+def test_a_model_from_before_a_situation_was_told_apart_counts_nothing_for_it() -> None:
+    arrays = model_arrays(bank())
+    arrays["feature.ranker.weights"] = arrays["feature.ranker.weights"][:-1]
+    weights = model_from(arrays, manifest_of(bank()), "main/1").kinds[Kind.FEATURE].ranker.weights
+    assert weights.shape == bank().kinds[Kind.FEATURE].ranker.weights.shape
+    assert not weights[-1].any()
+
+
 def test_the_untrained_model_knows_every_kind_and_says_that_it_learned_nothing(tmp_path: Path) -> None:
     assert set(untrained().kinds) == set(Kind)
     assert not untrained().trained
@@ -110,7 +118,10 @@ Break = Callable[[dict[str, Array], dict[str, tuple[str, ...]]], object]
         (lambda a, _: a.update({"feature.items.codes": a["feature.items.codes"][:-1]}), "not ascending, one per id"),
         (lambda a, _: a.update({"feature.items.ids_bytes": a["feature.items.ids_bytes"][:-1]}), "do not fit"),
         (lambda a, _: a.update({"feature.items.ids_bytes": a["feature.items.ids_bytes"] | 0x80}), "utf-8"),
-        (lambda a, _: a.update({"feature.ranker.weights": a["feature.ranker.weights"][:2]}), "one row per situation"),
+        (
+            lambda a, _: a.update({"feature.ranker.weights": np.tile(a["feature.ranker.weights"], (2, 1))}),
+            "one row per situation",
+        ),
         (lambda a, _: a.update({"feature.ranker.weights": a["feature.ranker.weights"][:, 1:]}), "one column per name"),
         (
             lambda a, _: a.update({"feature.ranker.weights": np.float32(2e38) * a["feature.ranker.weights"]}),
