@@ -18,7 +18,7 @@ def content(id_: str, **attributes: object) -> Item:
 
 def shown(catalogue: Catalogue, kind: Kind = Kind.CONTENT) -> set[str]:
     shelf = catalogue.shelf(kind)
-    return {shelf.items.ids[at] for at in np.flatnonzero(shelf.available)}
+    return {shelf.items.ids[at] for at in np.flatnonzero(shelf.available).tolist()}
 
 
 def test_an_item_is_on_the_shelf_of_its_kind_alone() -> None:
