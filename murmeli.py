@@ -221,6 +221,7 @@ def demo(
         "links": made.links,
         "trained": made.trained.document(),
         "pages": {who: asdict(answer) for who, answer in pages.items()},
+        "lifted": lifted,
     }
     show(document, as_json, *tables)
     if not no_serve:

@@ -8,6 +8,7 @@ import re
 import shlex
 import socket
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,6 +104,7 @@ ONE_DOCUMENT = [
     "doctor",
     "init --home other",
 ]
+MENU = ["recommend", "--placement", "home.features", "--k", "30", "--channel", "mobile"]
 
 
 @pytest.mark.parametrize("words", ALL, ids=" ".join)
@@ -342,8 +344,18 @@ def test_a_demo_takes_the_place_of_an_earlier_one_and_of_nothing_else(run: Run, 
     (tmp_path / "old" / MARK).write_text("{}")
     ran = run("demo", "--no-serve", "--home", "old", "--customers", "60", "--json")
     assert ran.code == 0
-    assert set(ran.document) == {"imported", "links", "trained", "pages"}
-    assert len(ran.document["pages"]) == 2
+    assert set(ran.document) == {"imported", "links", "trained", "pages", "lifted"}
+    pages = ran.document["pages"]
+    first, second = ([item["item"] for item in page["slots"][0]["items"][:3]] for page in pages.values())
+    assert first != second
+    who, item = next(iter(pages)), ran.document["lifted"]
+    before: list[str] = []
+    after: list[str] = []
+    for menu in (before, after):
+        menu += [i["item"] for i in run(*MENU, who, "--home", "old", "--json").document["slots"][0]["items"]]
+        (tmp_path / "use.csv").write_text(f"customer,item,at,channel\n{who},{item},{int(time.time())},mobile\n")
+        assert run("import", "events", "use.csv", "--home", "old").code == 0
+    assert after.index(item) < before.index(item)
 
 
 def test_a_fault_of_ours_is_a_short_traceback_and_exit_1(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -392,5 +404,6 @@ def test_every_setting_is_in_the_operators_page() -> None:
     tables = {"": default, "training.": default.training, "serving.": default.serving}
     named = {f"{prefix}{name}" for prefix, table in tables.items() for name in type(table).model_fields}
     named |= set(type(default.placements["home.features"]).model_fields)
+    named -= {"placements", "training", "serving"}  # tables, not settings
     missing = [name for name in sorted(named) if f"`{name}`" not in text and f"`{name.split('.')[-1]}`" not in text]
     assert missing == []
