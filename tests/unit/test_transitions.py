@@ -24,7 +24,7 @@ def others(name: str, text: str, *customers: str) -> FloatArray:
 
 
 def test_what_followed_the_last_step_comes_first() -> None:
-    assert own("order-1-pace-64", "abcab" "dabca").argmax() == B
+    assert own("order-1-pace-64", "abcabdabca").argmax() == B
 
 
 def test_a_longer_run_of_steps_decides_against_a_shorter_one() -> None:
@@ -48,7 +48,7 @@ def test_an_order_without_a_match_says_what_the_shorter_one_says() -> None:
 
 
 def test_a_skip_looks_past_the_last_step() -> None:
-    assert own("skip-2", "axb" "ayb" "azb" "d" "ad").argmax() == B
+    assert own("skip-2", "axbaybazbdad").argmax() == B
 
 
 def test_matches_are_the_uses_that_followed_the_same_run() -> None:
