@@ -23,6 +23,7 @@ from rich.table import Table
 from rich.text import Text
 from threadpoolctl import threadpool_limits
 
+from recommender import champion
 from recommender.champion import choose
 from recommender.errors import MurmeliError, RefusedError, UsageError
 from recommender.history import Context
@@ -479,7 +480,7 @@ def models_promote(version: Version, home: Home = HERE, as_json: Json = False) -
 
     Example: `murmeli models promote 3`
     """
-    number = Registry(home / MODELS).promote(MAIN, number_of(version))
+    number = champion.promote(Registry(home / MODELS), number_of(version))
     show({"champion": number}, as_json, f"{MAIN}/{number} is the champion.")
 
 
@@ -489,7 +490,7 @@ def models_rollback(home: Home = HERE, as_json: Json = False) -> None:
 
     Example: `murmeli models rollback`
     """
-    number = Registry(home / MODELS).rollback()
+    number = champion.rollback(Registry(home / MODELS))
     show({"champion": number}, as_json, f"{MAIN}/{number} is the champion again.")
 
 

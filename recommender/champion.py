@@ -37,3 +37,16 @@ def choose(registry: Registry, name: str = MAIN) -> Chosen:
         except NotFoundError:
             refused.append(f"The model {name}/{number} is gone. Restore its folder, or promote another version.")
     return Chosen(untrained(), tuple(refused))
+
+
+def promote(registry: Registry, version: int | str, name: str = MAIN) -> int:
+    """Make a version the champion once it has shown that it can answer; returns its number."""
+    load_model(registry, version, name)
+    return registry.promote(name, version)
+
+
+def rollback(registry: Registry, name: str = MAIN) -> int:
+    """Make the champion before this one the champion again, likewise. UsageError where there is none."""
+    for before in registry.aliases(name).history[-1:]:
+        load_model(registry, before, name)
+    return registry.rollback(name)

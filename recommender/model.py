@@ -138,9 +138,12 @@ def untrained() -> Model:
 def by_habit(codes: IntArray, ids: Sequence[str], popularity: Popularity) -> KindModel:
     """Habit, then popularity, blended by hand: where there is too little evidence to learn a blend."""
     sources = (Habit(), popularity)
-    columns = column_names(sources)
-    weights = np.array([[_BY_HAND.get(column, 0) for column in columns]], np.float32)
-    return KindModel(codes, ids, sources, Ranker(columns, weights))
+    return KindModel(codes, ids, sources, Ranker(column_names(sources), weights_by_hand(sources)))
+
+
+def weights_by_hand(sources: Sequence[Source]) -> FloatArray:
+    """Shape (1, columns): the weights of these sources' columns where none were learned."""
+    return np.array([[_BY_HAND.get(column, 0) for column in column_names(sources)]], np.float32)
 
 
 def _kind_from(prefix: str, entry: KindEntry, arrays: Mapping[str, Array]) -> KindModel:

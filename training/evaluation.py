@@ -56,16 +56,33 @@ def popularity(subject: Subject) -> Ranking:
 
 
 def judge(subject: Subject, held: BoolArray, rankings: dict[str, Ranking], seed: int) -> list[Row]:
-    """One row for each way to rank, on the same questions, with the 95 % interval of its mean reciprocal rank."""
-    asked = np.flatnonzero(held)
+    """One row for each way to rank, on the same questions, with the 95 % interval of its mean reciprocal rank.
+
+    Without a clock the question is what else a customer would use: what they used is neither asked for nor
+    ranked, unless the log holds nothing else to ask for.
+    """
+    asked, else_ = np.flatnonzero(held), not clocked(subject.log)
+    if else_:
+        new = asked[~_known_pairs(subject, held, asked)]
+        asked, else_ = (new, True) if new.size else (asked, False)
     if asked.size > QUESTIONS:
         asked = np.sort(np.random.default_rng(seed).choice(asked, QUESTIONS, replace=False))
     ranks: dict[str, list[int]] = {name: [] for name in rankings}
     for query, wanted in questions(subject, held, asked):
         for name, ranking in rankings.items():
             score = ranking(query)
+            if else_:
+                score = score.copy()
+                score[query.history.item] = -np.inf
             ranks[name].append(pessimistic_rank(score, wanted) if np.isfinite(score[wanted]) else 0)
     return [_row(name, np.array(found, np.int64)) for name, found in ranks.items()]
+
+
+def _known_pairs(subject: Subject, held: BoolArray, asked: IntArray) -> BoolArray:
+    """Shape of `asked`: whether the customer of each event also used its item in what is not held back."""
+    position = subject.items.positions(subject.log.events["item"])
+    pair = subject.log.who * (subject.items.codes.size + 1) + position
+    return np.isin(pair[asked], pair[subject.uses & ~held])
 
 
 def questions(subject: Subject, held: BoolArray, asked: IntArray) -> Iterator[tuple[Query, int]]:

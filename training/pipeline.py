@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import JsonValue
 
+from recommender import champion
 from recommender.bundle import LogRange, Manifest
 from recommender.catalogue import tokens_of
 from recommender.model import KindModel, Model, model_arrays, model_kinds
@@ -181,7 +182,7 @@ def _publish(
     outcome.fingerprint = registry.manifest(MAIN, outcome.version).fingerprint
     outcome.champion = promote or registry.aliases(MAIN).champion is None
     if outcome.champion:
-        registry.promote(MAIN, outcome.version)
+        champion.promote(registry, outcome.version)
 
 
 @contextmanager

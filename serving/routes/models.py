@@ -5,6 +5,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from recommender import champion
 from recommender.registry import MAIN, Registry, Version
 from serving.answers import InUse, ModelsOut
 from serving.requests import Route, answer
@@ -26,7 +27,7 @@ async def models(request: Request) -> Response:
 async def promote(request: Request, name: str, version: str) -> Response:
     """Checked byte by byte first, then in use from the next answer on, here at once and elsewhere within a second."""
     site = site_of(request)
-    number = await asyncio.to_thread(site.live.registry.promote, name, version)
+    number = await asyncio.to_thread(champion.promote, site.live.registry, version, name)
     return await _in_use(site, name, number)
 
 
@@ -34,7 +35,7 @@ async def promote(request: Request, name: str, version: str) -> Response:
 async def rollback(request: Request, name: str) -> Response:
     """The champion before this one answers again."""
     site = site_of(request)
-    number = await asyncio.to_thread(site.live.registry.rollback, name)
+    number = await asyncio.to_thread(champion.rollback, site.live.registry, name)
     return await _in_use(site, name, number)
 
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from recommender.history import Items
-from recommender.model import KindModel, by_habit
+from recommender.model import KindModel, by_habit, column_names, weights_by_hand
+from recommender.ranker import Ranker
 from recommender.settings import Training
 from recommender.sources.base import Source
 from recommender.sources.habit import Habit
@@ -60,12 +61,24 @@ def fit_kind(subject: Subject, settings: Training) -> KindModel:
     if np.count_nonzero(subject.uses) < ENOUGH:
         return fit_by_habit(subject)
     if not clocked(log):
-        sources, ranker = fit_content(log, items, settings)
-        return KindModel(items.codes, items.ids, sources, ranker)
+        return _fit_unordered(subject, settings)
     earlier = first_part(log, 1 - VALIDATION)
     learned = fit_sources(log.select(earlier), items, settings)
     ranker = fit_ranker(log, items, learned, seed=settings.seed, since=events_before(log, earlier))
     return KindModel(items.codes, items.ids, fit_sources(log, items, settings), ranker)
+
+
+def _fit_unordered(subject: Subject, settings: Training) -> KindModel:
+    """A blend learned from who used what. Features also get habit by hand, which such a log cannot teach:
+
+    customers come back to what they use, and their events have a clock once Murmeli serves.
+    """
+    sources, ranker = fit_content(subject.log, subject.items, settings)
+    if subject.kind is Kind.FEATURE:
+        habit = Habit()
+        weights = np.concatenate([weights_by_hand([habit]), ranker.weights], axis=1)
+        sources, ranker = (habit, *sources), Ranker((*column_names([habit]), *ranker.columns), weights)
+    return KindModel(subject.items.codes, subject.items.ids, sources, ranker)
 
 
 def fit_by_habit(subject: Subject) -> KindModel:
@@ -79,8 +92,10 @@ def refit(model: KindModel, subject: Subject, settings: Training) -> KindModel:
     names = {source.name for source in model.sources}
     if names == {Habit.name, Popularity.name}:
         return fit_by_habit(subject)
-    sources = fit_sources(log, items, settings) if Transitions.name in names else fit_linear(log, items, settings)
-    return KindModel(items.codes, items.ids, sources, model.ranker)
+    if Transitions.name in names:
+        return KindModel(items.codes, items.ids, fit_sources(log, items, settings), model.ranker)
+    habit = [Habit()] if Habit.name in names else []
+    return KindModel(items.codes, items.ids, (*habit, *fit_linear(log, items, settings)), model.ranker)
 
 
 def fit_sources(log: Log, items: Items, settings: Training) -> tuple[Source, ...]:
