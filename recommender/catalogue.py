@@ -91,6 +91,10 @@ class Catalogue:
             self._entries[code64(item.id)] = item
             self._kinds[item.kind].put(item)
             touched.add(item.kind)
+        for kind, part in self._kinds.items():  # a deleted item may have come back as another kind meanwhile
+            elsewhere = [code64(item.id) for item in put if item.kind is not kind]
+            if elsewhere and part.leave(elsewhere):
+                touched.add(kind)
         for kind in touched:
             self._shelves[kind] = self._kinds[kind].shelf()
 
@@ -132,6 +136,14 @@ class _KindOf:
         self._late.pop(code, None)
         self._hidden.add(code)
 
+    def leave(self, codes: Sequence[int]) -> bool:
+        """Take out those of these items that are here; whether any was."""
+        trained = self._trained.codes[_known(self._trained, codes)].tolist()
+        here = [*trained, *(code for code in codes if code in self._late)]
+        for code in here:
+            self.delete(code)
+        return bool(here)
+
     def shelf(self) -> Shelf:
         if self._stale:
             trained = [self._tokens.get(code, _NONE) for code in self._trained.codes.tolist()]
@@ -147,9 +159,14 @@ class _KindOf:
             tokens=np.concatenate([self._trained.tokens, *tokens]),
         )
         available = np.ones(items.codes.size, np.bool_)
-        out = items.positions(np.fromiter(self._hidden, np.int64))
-        available[out[out >= 0]] = False
+        available[_known(items, list(self._hidden))] = False
         return Shelf(items, available)
+
+
+def _known(items: Items, codes: Sequence[int]) -> IntArray:
+    """The positions of those of these codes that the items have."""
+    positions = items.positions(np.array(codes, np.int64))
+    return positions[positions >= 0]
 
 
 def _starts(parts: Sequence[IntArray]) -> IntArray:

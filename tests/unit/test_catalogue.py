@@ -1,9 +1,12 @@
+from collections.abc import Mapping, Sequence
+
 import numpy as np
+import pytest
 
 from recommender.catalogue import Catalogue, Chain, tokens_of
 from recommender.stores.base import Item
 from recommender.stores.memory import MemoryStore
-from recommender.types import Kind, code64, codes64
+from recommender.types import IntArray, Kind, code64, codes64
 
 
 def store_with(*items: Item) -> MemoryStore:
@@ -55,6 +58,25 @@ def test_a_deleted_item_leaves_also_where_a_model_knows_it() -> None:
     store.items.put([content("a")])
     catalogue.refresh()
     assert shown(catalogue) == {"a"}
+
+
+@pytest.mark.parametrize("models", [{}, {Kind.CONTENT: (codes64(["a"]), ["a"])}], ids=["late", "trained"])
+def test_an_item_that_comes_back_as_another_kind_is_on_that_shelf_alone(
+    models: Mapping[Kind, tuple[IntArray, Sequence[str]]],
+) -> None:
+    store = store_with(content("a"))
+    catalogue = Catalogue(store.items, models)
+    store.items.delete("a")
+    store.items.put([Item("a", Kind.FEATURE)])
+    for now in (catalogue, Catalogue(store.items, models)):
+        now.refresh()
+        assert shown(now) == set()
+        assert shown(now, Kind.FEATURE) == {"a"}
+    store.items.delete("a")
+    store.items.put([content("a")])
+    catalogue.refresh()
+    assert shown(catalogue) == {"a"}
+    assert shown(catalogue, Kind.FEATURE) == set()
 
 
 def test_tokens_lie_beside_their_items_trained_or_late() -> None:
