@@ -118,9 +118,9 @@ class Registry:
         """The number behind an alias or a number. NotFoundError where there is none."""
         number = getattr(self.aliases(name), version) if version in ("champion", "challenger") else version
         if number is None:
-            raise NotFoundError(f"The model {name} has no {version}. `murmeli train` makes one.")
+            raise NotFoundError(f"This model has no {version}. `murmeli train` makes one.")
         if not _NUMBER.fullmatch(str(number)) or not os.path.lexists(self._home(name) / str(number)):
-            raise NotFoundError(f"The model {name} has no such version. `murmeli models list` shows those it has.")
+            raise NotFoundError("This model has no such version. `murmeli models list` shows those it has.")
         return int(number)
 
     def versions(self, name: str = MAIN) -> list[Version]:

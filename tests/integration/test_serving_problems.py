@@ -54,6 +54,9 @@ READS = [
 ]
 OTHERS = [
     ("POST", f"/v1/models/{CANARY}/1/promote"),
+    ("POST", "/v1/models/greta-4711/1/promote"),
+    ("POST", "/v1/models/greta-4711/champion/promote"),
+    ("POST", "/v1/models/greta-4711/rollback"),
     ("POST", f"/v1/models/main/{CANARY}/promote"),
     ("POST", f"/v1/models/{CANARY}/rollback"),
     ("DELETE", f"/v1/items/{CANARY}"),
