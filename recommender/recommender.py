@@ -31,12 +31,11 @@ LEAST_LIFT = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class SlotRequest:
-    """One placement to fill. k: the placement's size where None. candidates: rank these only."""
+    """One placement to fill. k: the placement's size where None."""
 
     placement: str
     k: int | None = None
     exclude: tuple[str, ...] = ()
-    candidates: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +94,16 @@ class Explanation:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Ranking:
-    """One kind's items, scored for one question. score: shape (n,)."""
+    """One kind's items, scored for one question.
+
+    blended: shape (n,), what orders them. score: (n,), its softmax, in which far-off items run together at 0.
+    """
 
     shelf: Shelf
     model: KindModel
     query: Query
     scores: list[Scores]
+    blended: FloatArray
     score: FloatArray
 
     def reasons(self, positions: IntArray) -> list[str]:
@@ -164,7 +167,7 @@ class Recommender:
         ranking = self._rank(kind, self._store.events.profile(customer), context)
         positions = ranking.shelf.items.positions(np.array([code64(c) for c in candidates], np.int64))
         known = np.unique(positions[positions >= 0])
-        order = known[np.argsort(-ranking.score[known], kind="stable")]
+        order = known[np.argsort(-ranking.blended[known], kind="stable")]
         unheard = [c for c, at in zip(candidates, positions, strict=True) if at < 0]
         return [*_ranked(ranking, order), *(RankedItem(c, 0.0, "unknown") for c in dict.fromkeys(unheard))]
 
@@ -196,7 +199,7 @@ class Recommender:
             return Explanation(item, placement, None, 0.0, "unknown", {}, why_not)
         shown = self._shown(ranking, placement)
         why_not = "it was used" if ranking.shelf.available[at[0]] else "it is not available"
-        rank = None if not shown[at[0]] else int((ranking.score[shown] > ranking.score[at[0]]).sum()) + 1
+        rank = None if not shown[at[0]] else int((ranking.blended[shown] > ranking.blended[at[0]]).sum()) + 1
         parts = {name: round(float(part[0]), 4) for name, part in ranking.parts(at).items()}
         return Explanation(
             item, placement, rank, float(ranking.score[at[0]]), ranking.reasons(at)[0], parts, None if rank else why_not
@@ -214,7 +217,7 @@ class Recommender:
         query = Query(shelf.items, history_of(profile, shelf.items), context)
         scores = [source.score([query])[0] for source in model.sources]
         blended = model.ranker.blend(query, scores)
-        return _Ranking(shelf, model, query, scores, model.ranker.probabilities(blended))
+        return _Ranking(shelf, model, query, scores, blended, model.ranker.probabilities(blended))
 
     def _shown(self, ranking: _Ranking, placement: str) -> BoolArray:
         shown = ranking.shelf.available.copy()
@@ -227,12 +230,10 @@ class Recommender:
         """Fill one slot from what is still free, and take what it shows."""
         open_ = self._shown(ranking, slot.placement) & free
         items = ranking.shelf.items
-        if slot.candidates is not None:
-            open_ &= _mask(items.positions(np.array([code64(c) for c in slot.candidates], np.int64)), open_.size)
         if slot.exclude:
             open_ &= ~_mask(items.positions(np.array([code64(c) for c in slot.exclude], np.int64)), open_.size)
         k = self._placement(slot.placement).size if slot.k is None else slot.k
-        shown = top.best(np.where(open_, ranking.score, -np.inf), k)
+        shown = top.best(np.where(open_, ranking.blended, -np.inf), k)
         free[shown] = False
         return Slot(slot.placement, tuple(_ranked(ranking, shown)))
 
