@@ -40,11 +40,6 @@ def reciprocal_rank(ranks: IntArray) -> Values:
     return np.divide(1.0, ranks, out=np.zeros(ranks.shape), where=ranks > 0)
 
 
-def first_hit(hits: BoolArray) -> IntArray:
-    """The rank of the first wanted item of each list, 0 where there is none."""
-    return np.where(hits.any(1), hits.argmax(1) + 1, 0).astype(np.int64)
-
-
 def recall(hits: BoolArray, relevant: IntArray) -> Values:
     """The share of the wanted items that the list holds; NaN where nothing was wanted."""
     return _share(hits.sum(1).astype(np.float64), relevant.astype(np.float64))
@@ -60,16 +55,6 @@ def ndcg(hits: BoolArray, relevant: IntArray) -> Values:
     discount = 1 / np.log2(np.arange(2, k + 2))
     best = np.concatenate([[0.0], np.cumsum(discount)])[np.minimum(relevant, k)]
     return _share(hits @ discount, best)
-
-
-def average_precision(hits: BoolArray, relevant: IntArray) -> Values:
-    """The mean, over the wanted items, of the precision at each one's place; its mean is MAP. NaN as above.
-
-    As for ndcg, the best list of length k has the value 1.
-    """
-    k = hits.shape[1]
-    precision = np.cumsum(hits, axis=1) / np.arange(1, k + 1)
-    return _share((precision * hits).sum(1), np.minimum(relevant, k).astype(np.float64))
 
 
 def coverage(lists: IntArray, items: int) -> float:
@@ -99,31 +84,38 @@ def novelty(lists: IntArray, users_of_item: IntArray, users: int) -> float:
     return float(-np.log2(share).mean()) if shown.size else float("nan")
 
 
-def bootstrap(values: Values, *, draws: int = 1000, level: float = 0.95, seed: int = 7) -> Interval:
+def bootstrap(
+    values: Values, clusters: IntArray | None = None, *, draws: int = 1000, level: float = 0.95, seed: int = 7
+) -> Interval:
     """The mean with its percentile interval over customers drawn anew; NaN values are left out.
 
-    To compare two rankers on the same customers pass the difference of their
-    values: that is the paired interval. Efron, 1979.
+    clusters: shape (n,), the customer of each value, who is then drawn with all of theirs; None: one value each.
+    To compare two rankers on the same customers pass the difference of their values: that is the paired
+    interval. Efron, 1979.
     """
-    values = values[~np.isnan(values)]
+    known = ~np.isnan(values)
+    values = values[known]
     if values.size == 0:
         return Interval(float("nan"), float("nan"), float("nan"))
+    cluster = np.arange(values.size) if clusters is None else np.unique(clusters[known], return_inverse=True)[1]
+    size, total = np.bincount(cluster), np.bincount(cluster, values)
     random = np.random.default_rng(seed)
-    means = [values[random.integers(0, values.size, values.size)].mean() for _ in range(draws)]
+    drawn = (random.integers(0, size.size, size.size) for _ in range(draws))
+    means = [total[some].sum() / size[some].sum() for some in drawn]
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(values.mean()), float(low), float(high))
 
 
-def calibration_error(probabilities: Values, outcomes: BoolArray, bins: int = 10) -> float:
-    """Expected gap between promised and observed share, over equally wide bins of the promise; 0 is best.
+def calibration_error(probabilities: Values, outcomes: BoolArray, bins: int = 15) -> float:
+    """How far, on average, "70 % sure" is from right 7 times in 10: over bins of equally many promises; 0 is best.
 
     Naeini, Cooper & Hauskrecht, "Obtaining well calibrated probabilities using Bayesian binning", 2015.
     """
     if probabilities.size == 0:
         return float("nan")
-    bin_ = np.minimum((probabilities * bins).astype(np.int64), bins - 1)
-    gap = np.bincount(bin_, probabilities - outcomes, minlength=bins)
-    return float(np.abs(gap).sum() / probabilities.size)
+    parts = np.array_split(np.argsort(probabilities, kind="stable"), min(bins, probabilities.size))
+    gaps = (abs(float((probabilities[part] - outcomes[part]).sum())) for part in parts)
+    return sum(gaps) / probabilities.size
 
 
 def _exposure(lists: IntArray, items: int) -> Values:

@@ -22,6 +22,12 @@ QUESTIONS = 5_000
 
 DEPTHS = (1, 3, 5)
 
+CLUSTERS = 30
+"""With fewer customers than this, an interval is over blocks of time."""
+
+BLOCK = 100
+"""Questions in a row that make a block of time; fewer where that would make fewer than CLUSTERS blocks."""
+
 
 def model_ranking(model: KindModel) -> Ranking:
     """The way an answer is computed when serving."""
@@ -75,7 +81,16 @@ def judge(subject: Subject, held: BoolArray, rankings: dict[str, Ranking], seed:
                 score = score.copy()
                 score[query.history.item] = -np.inf
             ranks[name].append(pessimistic_rank(score, wanted) if np.isfinite(score[wanted]) else 0)
-    return [_row(name, np.array(found, np.int64)) for name, found in ranks.items()]
+    who = subject.log.who[asked]
+    return [row_of(name, np.array(found, np.int64), who) for name, found in ranks.items()]
+
+
+def before(subject: Subject, held: BoolArray) -> Subject:
+    """What may be fitted on: all that was there before the first event held back; without a clock, all the others."""
+    time = subject.log.events["time"]
+    if not held.any() or not clocked(subject.log):
+        return subject.earlier(~held)
+    return subject.earlier(time < time[held].min())
 
 
 def _known_pairs(subject: Subject, held: BoolArray, asked: IntArray) -> BoolArray:
@@ -102,7 +117,20 @@ def questions(subject: Subject, held: BoolArray, asked: IntArray) -> Iterator[tu
             yield Query(items, history_of(kept.profile(customer), items), context), wanted
 
 
-def _row(name: str, ranks: IntArray) -> Row:
-    mean, low, high = bootstrap(reciprocal_rank(ranks))
-    hits = {f"hit@{k}": float(hit(ranks, k).mean()) for k in DEPTHS}
+def row_of(name: str, ranks: IntArray, who: IntArray) -> Row:
+    """What one way to rank reached; ranks, who: shape (n,), of the questions in order, who: their customers, ascending.
+
+    The interval is over customers, or over blocks of time where they are few.
+    """
+    mean, low, high = bootstrap(reciprocal_rank(ranks), _clusters(who))
+    hits = {f"hit@{k}": float(hit(ranks, k).mean()) if ranks.size else float("nan") for k in DEPTHS}
     return {"name": name, **hits, "mrr": mean, "mrr_low": low, "mrr_high": high, "n": ranks.size}
+
+
+def _clusters(who: IntArray) -> IntArray:
+    """Shape (n,): what is drawn together in a bootstrap."""
+    _, first, customer = np.unique(who, return_index=True, return_inverse=True)
+    if first.size >= CLUSTERS:
+        return customer
+    block = (np.arange(who.size) - first[customer]) // max(min(BLOCK, who.size // CLUSTERS), 1)
+    return np.unique(customer * who.size + block, return_inverse=True)[1]

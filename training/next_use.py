@@ -12,17 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import JsonValue
 
 from recommender.history import Items, Query
-from recommender.metrics import Interval, hit, reciprocal_rank
+from recommender.metrics import Values, calibration_error
 from recommender.model import KindModel
 from recommender.settings import Training
 from recommender.sources.base import Source
 from recommender.types import BoolArray, FloatArray, IntArray, Kind
 from training.dataset import Log
-from training.evaluation import DEPTHS, Ranking, Row, model_ranking, most_recent, most_used, popularity
+from training.evaluation import Ranking, Row, model_ranking, most_recent, most_used, popularity, row_of
 from training.fit.kind import Subject, fit_kind
 from training.fit.ranker import question
 from training.fit.transitions import fit_transitions
@@ -31,20 +30,8 @@ from training.log_file import read_log
 PACE = 64
 """The half-life of the transitions that serve as baselines, in times that the same steps were met."""
 
-CLUSTERS = 30
-"""With fewer customers than this, the interval is over blocks of time."""
-
-BLOCK = 100
-"""Questions in a row that make a block of time."""
-
-DRAWS = 1000
-
-BINS = 15
-"""Of equally many questions each, by how sure the ranker was of its first item."""
-
 Fit = Callable[[Subject], KindModel]
 Progress = Callable[[str, float, float | None], None]
-Values = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,8 +77,8 @@ def next_use(
         "second-order": alone(steps, f"order-2-pace-{PACE}"),
     }
     answers = ask(trial, rankings, progress)
-    clusters = _clusters(trial.log.who[trial.asked])
-    rows = [_row(name, said.rank, clusters, seed) for name, said in answers.items()]
+    who = trial.log.who[trial.asked]
+    rows = [row_of(name, said.rank, who) for name, said in answers.items()]
     rows[0]["ece"] = calibration_error(answers["murmeli"].sure, answers["murmeli"].rank == 1)
     return rows
 
@@ -154,43 +141,6 @@ def _rank(score: FloatArray, rankable: BoolArray, wanted: int) -> int:
 def _surest(score: FloatArray) -> float:
     """The probability of the first item, if the scores are log-odds."""
     return float(1 / np.exp(score - score.max()).sum()) if score.size and np.isfinite(score.max()) else 0.0
-
-
-def _clusters(who: IntArray) -> IntArray:
-    """Shape (n,): what is drawn together in a bootstrap: customers, or blocks of time where they are few."""
-    _, first, customer = np.unique(who, return_index=True, return_inverse=True)
-    if first.size >= CLUSTERS:
-        return customer
-    block = (np.arange(who.size) - first[customer]) // BLOCK
-    return np.unique(customer * who.size + block, return_inverse=True)[1]
-
-
-def _row(name: str, rank: IntArray, clusters: IntArray, seed: int) -> Row:
-    mean, low, high = clustered_bootstrap(reciprocal_rank(rank), clusters, seed)
-    hits = {f"hit@{k}": float(hit(rank, k).mean()) if rank.size else float("nan") for k in DEPTHS}
-    return {"name": name, **hits, "mrr": mean, "mrr_low": low, "mrr_high": high, "n": rank.size}
-
-
-def clustered_bootstrap(values: Values, clusters: IntArray, seed: int) -> Interval:
-    """The mean and its 95 % percentile interval, whole clusters drawn anew. clusters: shape (n,), numbers from 0."""
-    if values.size == 0:
-        return Interval(float("nan"), float("nan"), float("nan"))
-    size, total = np.bincount(clusters), np.bincount(clusters, values)
-    random = np.random.default_rng(seed)
-    draws = (random.integers(0, size.size, size.size) for _ in range(DRAWS))
-    low, high = np.quantile([total[drawn].sum() / size[drawn].sum() for drawn in draws], [0.025, 0.975])
-    return Interval(float(values.mean()), float(low), float(high))
-
-
-def calibration_error(sure: Values, right: BoolArray) -> float:
-    """How far, on average, "70 % sure" is from right 7 times in 10: over BINS bins of equally many questions.
-
-    Naeini, Cooper and Hauskrecht, "Obtaining well calibrated probabilities using Bayesian binning", 2015.
-    """
-    if sure.size == 0:
-        return float("nan")
-    parts = np.array_split(np.argsort(sure, kind="stable"), min(BINS, sure.size))
-    return float(sum(abs(float((sure[part] - right[part]).sum())) for part in parts) / sure.size)
 
 
 def run(path: Path, mapping: Mapping[str, str], *, split: float, seed: int, progress: Progress) -> dict[str, JsonValue]:

@@ -19,7 +19,7 @@ from recommender.settings import Settings, Training
 from recommender.stores.base import Store
 from recommender.types import BoolArray, Kind, instant
 from training.dataset import Log, extract, items_of
-from training.evaluation import Ranking, Row, judge, model_ranking, most_recent, most_used, popularity
+from training.evaluation import Ranking, Row, before, judge, model_ranking, most_recent, most_used, popularity
 from training.fit.kind import ENOUGH, Subject, fit_by_habit, fit_kind, held_back, refit
 
 TEST = 0.1
@@ -145,7 +145,7 @@ def _judge(
     with _timed(outcome, "judge", progress):
         for subject in subjects:
             held = exam.held(subject, settings.seed)
-            earlier, tested = subject.earlier(~held), int(np.count_nonzero(held))
+            earlier, tested = before(subject, held), int(np.count_nonzero(held))
             if tested < ENOUGH:
                 few = f"{subject.kind}: {tested} uses to judge by, fewer than {ENOUGH}: habit and popularity rank it."
                 outcome.notes.append(few)

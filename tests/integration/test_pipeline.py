@@ -17,12 +17,12 @@ from recommender.settings import Settings, Training
 from recommender.stores import open_store
 from recommender.stores.base import Item, Store
 from recommender.stores.memory import MemoryStore
-from recommender.types import DAY, FloatArray, Kind
+from recommender.types import DAY, FloatArray, IntArray, Kind
 from tests.contracts.worlds import Event, batch
 from tests.integration.serving_world import client_of, site_of
 from training.dataset import extract
-from training.evaluation import judge, model_ranking, most_recent, most_used, popularity, questions
-from training.fit.kind import clocked
+from training.evaluation import before, judge, model_ranking, most_recent, most_used, popularity, questions, row_of
+from training.fit.kind import clocked, held_back
 from training.pipeline import Outcome, evaluate, subjects_of, train
 
 HOUR = 3_600_000
@@ -294,6 +294,17 @@ def test_the_judges_figures_are_those_counted_by_hand() -> None:
     }
 
 
+def width(ranks: IntArray, who: IntArray) -> float:
+    found = row_of("", ranks, who)
+    return float(str(found["mrr_high"])) - float(str(found["mrr_low"]))
+
+
+def test_an_interval_is_over_customers_and_over_blocks_of_time_where_they_are_few() -> None:
+    assert width(np.array([1, 0] * 40), np.repeat(np.arange(40), 2)) == 0
+    assert width(np.array([1, 0] * 40), np.repeat(np.arange(4), 20)) == 0
+    assert width(np.repeat([1, 0], 40), np.zeros(80, np.int64)) > 0.1
+
+
 def test_no_judge_knows_the_answer_before_it_is_given() -> None:
     events = world(customers=3, rounds=4)
     store = store_of(events)
@@ -304,6 +315,18 @@ def test_no_judge_knows_the_answer_before_it_is_given() -> None:
             assert query.context.now == log.events["time"][at]
             assert np.all(query.history.time < query.context.now)
             assert query.items.codes[wanted] == log.events["item"][at]
+
+
+@pytest.mark.parametrize("clock", [True, False])
+def test_nothing_of_the_time_that_is_judged_is_fitted_on_no_return_either(clock: bool) -> None:
+    events = world(customers=3, rounds=4, clock=clock)
+    back = [replace(events[-1], identity=f"crm:{n}", event_id="back", type="return") for n in range(3)]
+    store = store_of([*events, *back])
+    for subject in subjects_of(store, extract(store)):
+        held = held_back(subject, 0.3, 7)
+        kept, first = before(subject, held).log.events, subject.log.events["time"][held].min()
+        assert not np.isin(subject.log.events["key"][held], kept["key"]).any()
+        assert (kept["time"].max() < first) if clock else kept.size == subject.log.events.size - held.sum()
 
 
 def test_what_is_held_back_is_the_newest_tenth_of_each_kind() -> None:

@@ -9,11 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from recommender.metrics import (
-    average_precision,
     bootstrap,
     calibration_error,
     coverage,
-    first_hit,
     gini,
     hit,
     ndcg,
@@ -45,10 +43,6 @@ def test_the_reciprocal_rank_of_a_miss_is_nothing() -> None:
     assert reciprocal_rank(np.array([0, 1, 4])).tolist() == [0, 1, 0.25]
 
 
-def test_the_first_hit_is_where_the_list_was_right_first() -> None:
-    assert first_hit(hits("..x", "xx.", "...")).tolist() == [3, 1, 0]
-
-
 def test_recall_is_of_all_that_was_wanted_not_of_what_fits() -> None:
     assert recall(hits("xx", ".x"), np.array([4, 1])).tolist() == [0.5, 1]
 
@@ -59,16 +53,11 @@ def test_a_single_hit_at_rank_two_costs_its_log_discount() -> None:
 
 def test_the_best_list_has_no_more_hits_than_places() -> None:
     assert ndcg(hits("xx"), np.array([5]))[0] == pytest.approx(1)
-    assert average_precision(hits("xx"), np.array([5]))[0] == pytest.approx(1)
-
-
-def test_average_precision_by_hand() -> None:
-    assert average_precision(hits("x.x"), np.array([2]))[0] == pytest.approx((1 / 1 + 2 / 3) / 2)
 
 
 def test_where_nothing_was_wanted_there_is_no_value() -> None:
     nothing = np.array([0])
-    for measure in (recall, ndcg, average_precision):
+    for measure in (recall, ndcg):
         assert np.isnan(measure(hits(".."), nothing)).all()
 
 
@@ -84,7 +73,7 @@ def test_ndcg_is_the_list_over_the_best_list_reckoned_place_by_place(found: Bool
 @given(hit_lists, st.integers(1, 5))
 def test_no_list_is_better_than_the_best(found: BoolArray, missed: int) -> None:
     relevant = found.sum(1) + missed
-    for measure in (recall, ndcg, average_precision):
+    for measure in (recall, ndcg):
         value = measure(found, relevant)
         assert bool(((value >= 0) & (value <= 1 + 1e-12)).all())
 
@@ -144,16 +133,32 @@ def test_a_paired_interval_is_narrower_where_two_agree_on_what_is_hard() -> None
     assert paired.high - paired.low < (alone.high - alone.low) / 10
 
 
+def test_an_interval_over_customers_who_all_agree_is_a_point() -> None:
+    values, customers = np.tile([0.0, 1.0], 50), np.repeat(np.arange(50), 2)
+    assert bootstrap(values, customers) == pytest.approx((0.5, 0.5, 0.5))
+
+
+def test_customers_who_disagree_widen_the_interval_and_one_each_is_the_plain_one() -> None:
+    values = np.repeat([0.0, 1.0], 50)
+    assert bootstrap(values, np.repeat(np.arange(4), 25))[1:] == (0, 1)
+    assert bootstrap(values, np.arange(100)) == pytest.approx(bootstrap(values))
+
+
 def test_customers_without_a_value_are_left_out() -> None:
     assert bootstrap(np.array([1.0, np.nan, 1.0])) == (1, 1, 1)
+    assert bootstrap(np.array([1.0, np.nan, 1.0]), np.array([5, 7, 9])) == (1, 1, 1)
     assert all(math.isnan(value) for value in bootstrap(np.array([np.nan])))
 
 
 def test_a_promise_that_is_kept_has_no_calibration_error() -> None:
-    promised = np.array([0.25] * 4 + [1.0])
-    assert calibration_error(promised, np.array([True, False, False, False, True])) == pytest.approx(0)
+    promised = np.array([0.25] * 4 + [1.0] * 4)
+    assert calibration_error(promised, np.array([True] + [False] * 3 + [True] * 4), bins=2) == pytest.approx(0)
 
 
 def test_calibration_error_is_the_gap_weighted_by_how_often_it_was_promised() -> None:
     promised = np.array([0.95, 0.95, 0.05, 0.05])
-    assert calibration_error(promised, np.array([True, False, False, False])) == pytest.approx((0.45 + 0.05) / 2)
+    kept = np.array([True, False, False, False])
+    assert calibration_error(promised, kept, bins=2) == pytest.approx((0.45 + 0.05) / 2)
+    assert calibration_error(np.full(150, 0.7), np.arange(150) % 10 < 7) == pytest.approx(0)
+    assert calibration_error(np.ones(10), np.zeros(10, np.bool_)) == 1
+    assert math.isnan(calibration_error(np.zeros(0), np.zeros(0, np.bool_)))

@@ -13,7 +13,7 @@ from training.fit.kind import Subject, fit_by_habit
 from training.fit.popularity import fit_popularity
 from training.fit.ranker import fit_ranker
 from training.fit.transitions import fit_transitions
-from training.next_use import calibration_error, clustered_bootstrap, next_use
+from training.next_use import next_use
 
 
 def figures(*customers: str, split: float = 0.5) -> dict[str, Row]:
@@ -63,22 +63,6 @@ def test_transitions_see_what_followed() -> None:
 def test_small_logs_give_a_full_table(customers: tuple[str, ...]) -> None:
     rows = figures(*customers, split=0.8)
     assert {"murmeli", "most-used", "most-recent", "popularity", "first-order", "second-order"} == set(rows)
-
-
-def test_an_interval_over_clusters_that_all_agree_is_a_point() -> None:
-    values, clusters = np.tile([0.0, 1.0], 50), np.repeat(np.arange(50), 2)
-    assert clustered_bootstrap(values, clusters, seed=1) == pytest.approx((0.5, 0.5, 0.5))
-
-
-def test_clusters_that_disagree_widen_the_interval() -> None:
-    values = np.repeat([0.0, 1.0], 50)
-    low, high = clustered_bootstrap(values, np.repeat(np.arange(4), 25), seed=1)[1:]
-    assert (low, high) == (0, 1)
-
-
-def test_a_ranker_that_is_as_often_right_as_it_is_sure_is_calibrated() -> None:
-    assert calibration_error(np.full(150, 0.7), np.arange(150) % 10 < 7) == pytest.approx(0)
-    assert calibration_error(np.ones(10), np.zeros(10, np.bool_)) == 1
 
 
 def blended(subject: Subject) -> KindModel:
