@@ -71,6 +71,9 @@ class Chunk:
 class Table(Protocol):
     """A file that was opened."""
 
+    complete: bool
+    """Whether no row has more columns than `columns`."""
+
     @property
     def columns(self) -> list[str]:
         """The names of the columns, as far as they can be known before reading everything."""
@@ -169,6 +172,8 @@ def _on_disk(path: Path, raw: IO[bytes], stream: IO[bytes], closing: ExitStack) 
 class CsvTable:
     """CSV with a header, in UTF-8 or (with its mark) UTF-16; the delimiter is the header's: comma, ; | or tab."""
 
+    complete = True
+
     def __init__(self, stream: io.BufferedReader, share: Callable[[], float], closing: ExitStack) -> None:
         head = _peek(stream)
         encoding = "utf-16" if head[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
@@ -219,7 +224,9 @@ class CsvTable:
 
 
 class JsonTable:
-    """One JSON object a line."""
+    """One JSON object a line; a name that the first lines lack may come later."""
+
+    complete = False
 
     def __init__(self, stream: io.BufferedReader, share: Callable[[], float], closing: ExitStack) -> None:
         self._source = stream
@@ -274,6 +281,8 @@ def _parsed(text: bytes) -> dict[str, object] | None:
 
 class ParquetTable:
     """Parquet, through DuckDB with its downloads switched off; times come in UTC where the file says so."""
+
+    complete = True
 
     def __init__(self, path: Path, closing: ExitStack) -> None:
         import duckdb

@@ -90,11 +90,11 @@ def _wanted(file: Path, table: Table, mapping: Mapping[str, str]) -> dict[str, s
     unknown = sorted(set(mapping) - set(FIELDS))
     if unknown:
         raise UsageError(f"--map names {_listed(unknown)}; an event has {_listed(FIELDS)}.")
-    wanted = {name: name for name in FIELDS if name in table.columns} | dict(mapping)
-    absent = sorted(set(wanted.values()) - set(table.columns))
+    wanted = {name: name for name in FIELDS if name in table.columns or not table.complete} | dict(mapping)
+    absent = sorted(set(mapping.values()) - set(table.columns))
     if table.columns and absent:
         raise UsageError(f"{file} has no column {_listed(absent)}; it has {_listed(table.columns)}. Correct --map.")
-    if table.columns and "customer" not in wanted:
+    if table.columns and "customer" not in {*mapping, *table.columns}:
         raise UsageError(
             f"{file} has no column `customer`; it has {_listed(table.columns)}. "
             "Say which one it is: --map customer=COLUMN,item=COLUMN,at=COLUMN"
@@ -147,6 +147,8 @@ def _parts(file: Path, mapping: Mapping[str, str], door: Callable[[], Door]) -> 
         wanted = _wanted(file, table, mapping)
         for chunk in table.chunks(list(dict.fromkeys(wanted.values())), CHUNK):
             columns = {name: chunk.columns[column] for name, column in wanted.items()}
+            if not table.complete:
+                columns = {name: column for name, column in columns.items() if any(one is not None for one in column)}
             admitted = doorkeeper.admit(columns, chunk.lines.size)
             yield _Part(
                 rows=chunk.lines.size + len(chunk.bad),

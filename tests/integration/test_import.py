@@ -200,6 +200,18 @@ def test_json_lines_are_read_one_by_one(store: Store, tmp_path: Path, name: str)
     assert summary.customers == 1
 
 
+def test_a_field_that_only_late_lines_have_is_read_too(store: Store, tmp_path: Path) -> None:
+    lines = [f'{{"customer": "crm:{n}", "item": "a", "at": {n}}}' for n in range(1_500)]
+    lines.append('{"customer": "crm:7", "item": "a", "at": 2000, "value": -1, "session": "late"}')
+    summary = bring(store, write(tmp_path, "\n".join(lines), "log.jsonl"))
+    assert (summary.accepted, summary.returns) == (1_501, 1)
+    assert store.events.recent("crm:7", 1)[0].extra == {"session": "late", "value": -1}
+    longer = write(
+        tmp_path, "\n".join([*lines, '{"customer": "crm:8", "channel": "web", "item": "a", "at": 3}']), "log.jsonl"
+    )
+    assert counts(bring(store, longer)) == (1, 1_501, 0)
+
+
 def test_parquet_is_read_in_its_own_types_also_zipped(store: Store, tmp_path: Path) -> None:
     path = tmp_path / "log.parquet"
     table = duckdb.sql(
