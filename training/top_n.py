@@ -11,6 +11,7 @@ He et al., "LightGCN", SIGIR 2020.
 import gzip
 import resource
 import time
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -24,6 +25,7 @@ from scipy import sparse
 from recommender.errors import UsageError
 from recommender.history import Items
 from recommender.metrics import Values, bootstrap, coverage, gini, ndcg, novelty, recall
+from recommender.model import column_names
 from recommender.ranker import Ranker
 from recommender.settings import Training
 from recommender.sources.base import Source
@@ -31,7 +33,7 @@ from recommender.sources.usage import Matrix
 from recommender.top import best
 from recommender.types import EVENT, USE, BoolArray, FloatArray, IntArray
 from training.dataset import Log, items_of, log_of
-from training.fit.content import fit_content, question
+from training.fit.content import closing_question, fit_content
 from training.fit.factors import FactorSettings, fit_factors
 from training.fit.matrix import total
 from training.fit.neighbours import fit_neighbours
@@ -80,9 +82,17 @@ def read_pairs(path: Path) -> Iterator[tuple[str, str]]:
                 yield cells[0], cells[1]
 
 
+def _pairs(path: Path) -> list[tuple[str, str]]:
+    try:
+        return list(read_pairs(path))
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+        why = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else getattr(error, "strerror", None) or error
+        raise UsageError(f"{path} cannot be read: {why}.") from error
+
+
 def read_task(train: Path, test: Path, k: int) -> Task:
     """Both files, as the matrices to judge by and the log to train on."""
-    pairs, asked = list(read_pairs(train)), list(read_pairs(test))
+    pairs, asked = _pairs(train), _pairs(test)
     if not pairs or not asked:
         raise UsageError(f"{train if not pairs else test} holds no customer with an item.")
     items = items_of(sorted({item for _, item in pairs} | {item for _, item in asked}))
@@ -175,7 +185,7 @@ def ranking_of(task: Task, sources: Sequence[Source], ranker: Ranker) -> Rank:
     """What these sources, blended, would answer; the way an answer is computed when serving."""
 
     def rank(customers: IntArray) -> Sequence[FloatArray]:
-        queries = [question(task.log, customer, task.items) for customer in customers.tolist()]
+        queries = [closing_question(task.log, task.items, customer) for customer in customers.tolist()]
         answers = [source.score(queries) for source in sources]
         parts = zip(queries, *answers, strict=True)
         return [ranker.blend(query, scores) for query, *scores in parts]
@@ -185,7 +195,7 @@ def ranking_of(task: Task, sources: Sequence[Source], ranker: Ranker) -> Rank:
 
 def alone(source: Source) -> Ranker:
     """The ranker that listens to one source only, to its first column."""
-    columns = tuple(f"{source.name}.{column}" for column in source.columns)
+    columns = column_names([source])
     return Ranker(columns, np.eye(1, len(columns), dtype=np.float32))
 
 

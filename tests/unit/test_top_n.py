@@ -60,6 +60,16 @@ def test_a_file_without_items_is_refused(tmp_path: Path) -> None:
         read_task(write(tmp_path, "train.txt", TRAIN), write(tmp_path, "test.txt", ""), 2)
 
 
+@pytest.mark.parametrize("content", [b"ann \xff\n", gzip.compress(b"ann apple\n" * 99)[:-9], b"", None])
+def test_a_file_that_cannot_be_read_is_refused_in_a_sentence(tmp_path: Path, content: bytes | None) -> None:
+    train, test = tmp_path / ("train.txt.gz" if (content or b"")[:1] == b"\x1f" else "train.txt"), tmp_path / "test.txt"
+    test.write_text(TEST, encoding="utf-8")
+    if content is not None:
+        train.write_bytes(content)
+    with pytest.raises(UsageError, match=r"train.* (cannot be read: .+\.|holds no customer)"):
+        read_task(train, test, 2)
+
+
 def test_the_lists_hold_what_a_customer_does_not_have_best_first(tmp_path: Path) -> None:
     world = task(tmp_path)
     found = top_lists(world, alphabetical(world), np.arange(4))

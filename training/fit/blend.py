@@ -7,6 +7,7 @@ import numpy as np
 
 from recommender.features import used
 from recommender.history import Query
+from recommender.model import column_names
 from recommender.ranker import POPULAR, Ranker
 from recommender.sources.base import Source
 from recommender.top import best
@@ -48,7 +49,7 @@ def fit_blend(sources: Sequence[Source], pools: Sequence[Pool]) -> Ranker:
     Their common scale, which no page depends on, is that under which the softmax of scores is the best probability.
     Where no customer could be asked, what is popular comes first.
     """
-    columns = tuple(f"{source.name}.{column}" for source in sources for column in source.columns)
+    columns = column_names(sources)
     pools = [pool for pool in pools if pool.best.size]
     if not pools:
         return Ranker(columns, np.array([[column == POPULAR for column in columns]], np.float32))

@@ -76,14 +76,15 @@ def ask_back(log: Log, held: BoolArray, items: Items, sources: Sequence[Source],
     wanted = held & is_use(log.events["type"])
     asked = np.flatnonzero((np.bincount(log.who[wanted], minlength=log.customers) > 0) & (np.diff(kept.starts) > 0))
     asked = np.sort(np.random.default_rng(seed).permutation(asked)[:JUDGES])
-    queries = [question(kept, customer, items) for customer in asked.tolist()]
+    queries = [closing_question(kept, items, customer) for customer in asked.tolist()]
     rights = [_wanted(log, wanted, items, customer) for customer in asked.tolist()]
-    uses = np.bincount(items.positions(kept.events["item"]) + 1, minlength=items.codes.size + 1)[1:]
+    used = kept.events["item"][is_use(kept.events["type"])]
+    uses = np.bincount(items.positions(used) + 1, minlength=items.codes.size + 1)[1:]
     worth = (np.maximum(uses, 1) ** -FLATTERY).astype(np.float32)
     return pool_of(sources, queries, rights, worth, hide_used=hide_used)
 
 
-def question(log: Log, customer: int, items: Items) -> Query:
+def closing_question(log: Log, items: Items, customer: int) -> Query:
     """What this customer would be answered at the end of the log."""
     history = history_of(log.profile(customer), items)
     return Query(items, history, Context(now=log.span[1] if history.item.size == 0 else int(history.time[-1])))

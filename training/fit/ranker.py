@@ -13,6 +13,7 @@ import numpy.typing as npt
 from scipy.optimize import minimize
 
 from recommender.history import Context, Items, Query, history_of
+from recommender.model import column_names
 from recommender.ranker import ROWS, Ranker, situation, values_at
 from recommender.sources.base import Scores, Source
 from recommender.types import FloatArray, IntArray, is_use
@@ -74,7 +75,7 @@ def fit_ranker(
     since: shape (customers,), the first event of each customer that is asked about; the sources should have been
     fitted on what came before. situations: whether the weights may differ between situations.
     """
-    columns = tuple(f"{source.name}.{column}" for source in sources for column in source.columns)
+    columns = column_names(sources)
     rng = np.random.default_rng(seed)
     replay = _replay(log, items, sources, _sample(log, items, since, limit, rng), situations, rng)
     return Ranker(columns, _learn(replay, len(columns), ROWS if situations else 1))
