@@ -30,7 +30,7 @@ from recommender.history import Context
 from recommender.identity import parse_identity
 from recommender.instants import Clock
 from recommender.recommender import Recommendation, Recommender, Request, SlotRequest
-from recommender.registry import MAIN, Aliases, Registry
+from recommender.registry import MAIN, MODELS, Aliases, Registry
 from recommender.settings import FILE, Settings, Training, commented, load_settings
 from recommender.stores import MEMORY, open_store
 from recommender.stores.base import Store
@@ -83,7 +83,6 @@ Map = Annotated[
 ]
 HERE = Path()
 DEMO = Path("demo-home")
-MODELS = "models"
 REJECTS = "rejects.jsonl"
 
 FRAMES = 4

@@ -23,6 +23,9 @@ from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
 from recommender.bundle import Array, Manifest, read_bundle, read_manifest, sync_folder, write_bundle
 from recommender.errors import ArtefactError, NotFoundError, StoreError, StoreFullError, UsageError
 
+MODELS = "models"
+"""The registry's folder in a home."""
+
 MAIN = "main"
 ALIASES = "aliases.json"
 STALE = 24 * 3600

@@ -10,14 +10,13 @@ from pathlib import Path
 import uvicorn
 
 from recommender.errors import MurmeliError, UsageError
-from recommender.registry import Registry
+from recommender.registry import MODELS, Registry
 from recommender.settings import load_settings
 from recommender.stores import open_store
 from serving.app import create_app
 from serving.site import Site, assemble
 from serving.telemetry import log_to_stderr
 
-MODELS = "models"
 GRACE = 10
 """Seconds that requests under way get at the end."""
 BACKLOG = 2048

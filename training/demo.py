@@ -16,16 +16,17 @@ from recommender.errors import StoreError, UsageError
 from recommender.history import Context, Query, history_of
 from recommender.profile import Profile, fold
 from recommender.recommender import Recommendation, Recommender
+from recommender.registry import MODELS
 from recommender.settings import Settings
 from recommender.stores.base import Store
 from recommender.types import EVENT, USE, IntArray, Kind
 from training.account import ImportSummary
 from training.bank import MENU, ZONE, BankFiles, simulate_bank
 from training.catalogues import import_items
-from training.evaluation import Ranking, model_ranking
+from training.evaluation import Ranking, Report, model_ranking
 from training.fit.kind import Subject
 from training.importers import import_events
-from training.pipeline import Exam, Outcome, Report, train
+from training.pipeline import Exam, Outcome, train
 
 MARK = "demo.json"
 """Says that a folder is a demo's, which the next demo may replace."""
@@ -77,7 +78,7 @@ def prepare(store: Store, home: Path, settings: Settings, *, seed: int, customer
     )
     links = _link(store, files, progress)
     since = int((end - HELD_OUT).timestamp() * 1000)
-    outcome = train(store, home / "models", settings, promote=True, progress=progress, exam=Exam(since, _rivals))
+    outcome = train(store, home / MODELS, settings, promote=True, progress=progress, exam=Exam(since, _rivals))
     return Demo(imported, len(links), outcome, _regulars(store, [a for a, _ in links]))
 
 

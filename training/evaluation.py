@@ -17,6 +17,9 @@ Ranking = Callable[[Query], FloatArray]
 
 Row = dict[str, JsonValue]
 
+Report = Callable[[str, float, float | None], None]
+"""Called with a stage, how much of it is done, and of how much."""
+
 QUESTIONS = 5_000
 """At most so many held-back uses are asked for; the interval of the mean reciprocal rank is then below .01."""
 

@@ -21,7 +21,7 @@ from recommender.settings import Training
 from recommender.sources.base import Source
 from recommender.types import BoolArray, FloatArray, IntArray, Kind
 from training.dataset import Log
-from training.evaluation import Ranking, Row, model_ranking, most_recent, most_used, popularity, row_of
+from training.evaluation import Ranking, Report, Row, model_ranking, most_recent, most_used, popularity, row_of
 from training.fit.kind import Subject, fit_kind
 from training.fit.ranker import question
 from training.fit.transitions import fit_transitions
@@ -31,7 +31,6 @@ PACE = 64
 """The half-life of the transitions that serve as baselines, in times that the same steps were met."""
 
 Fit = Callable[[Subject], KindModel]
-Progress = Callable[[str, float, float | None], None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,7 +58,7 @@ def next_use(
     split: float = 0.8,
     seed: int = 7,
     fit: Fit | None = None,
-    progress: Progress = lambda *_: None,
+    progress: Report = lambda *_: None,
 ) -> list[Row]:
     """One row for each ranker: `name`, `hit@1`, `hit@3`, `hit@5`, `mrr` and its interval, `n`, and for ours `ece`.
 
@@ -89,7 +88,7 @@ def alone(source: Source, column: str) -> Ranking:
     return lambda query: source.score([query])[0].dense(query.items.codes.size)[row]
 
 
-def ask(trial: Trial, rankings: dict[str, Ranking], progress: Progress = lambda *_: None) -> dict[str, Answers]:
+def ask(trial: Trial, rankings: dict[str, Ranking], progress: Report = lambda *_: None) -> dict[str, Answers]:
     """Every ranking's answer to every question."""
     size = trial.asked.size
     answers = {name: Answers(np.zeros(size, np.int64), np.zeros(size)) for name in rankings}
@@ -143,7 +142,7 @@ def _surest(score: FloatArray) -> float:
     return float(1 / np.exp(score - score.max()).sum()) if score.size and np.isfinite(score.max()) else 0.0
 
 
-def run(path: Path, mapping: Mapping[str, str], *, split: float, seed: int, progress: Progress) -> dict[str, JsonValue]:
+def run(path: Path, mapping: Mapping[str, str], *, split: float, seed: int, progress: Report) -> dict[str, JsonValue]:
     """The benchmark on a file, as one JSON document."""
     started = time.perf_counter()
     log, items = read_log(path, mapping, lambda share, _: progress("read", share, 1))

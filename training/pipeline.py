@@ -19,14 +19,11 @@ from recommender.settings import Settings, Training
 from recommender.stores.base import Store
 from recommender.types import BoolArray, Kind, instant
 from training.dataset import Log, extract, items_of
-from training.evaluation import Ranking, Row, before, judge, model_ranking, most_recent, most_used, popularity
+from training.evaluation import Ranking, Report, Row, before, judge, model_ranking, most_recent, most_used, popularity
 from training.fit.kind import ENOUGH, Subject, fit_by_habit, fit_kind, held_back, refit
 
 TEST = 0.1
 """The newest share of the uses, on which the configuration is judged, once."""
-
-Report = Callable[[str, float, float | None], None]
-"""Called with a stage, how much of it is done, and of how much."""
 
 
 @dataclass(slots=True)

@@ -33,6 +33,7 @@ from recommender.sources.usage import Matrix
 from recommender.top import best
 from recommender.types import EVENT, USE, BoolArray, FloatArray, IntArray
 from training.dataset import Log, items_of, log_of
+from training.evaluation import Report, Row
 from training.fit.content import closing_question, fit_content
 from training.fit.factors import FactorSettings, fit_factors
 from training.fit.matrix import total
@@ -42,11 +43,6 @@ from training.fit.rivals import NEIGHBOURS, fit_rival_als, fit_rival_neighbours
 
 Rank = Callable[[IntArray], Sequence[FloatArray] | FloatArray]
 """Scores of all items, (items,), for each of some customers: higher is better, -inf for never."""
-
-Row = dict[str, JsonValue]
-
-Progress = Callable[[str, float, float | None], None]
-"""Called with a stage, how much of it is done, and of how much."""
 
 BLOCK = 64
 
@@ -199,7 +195,7 @@ def alone(source: Source) -> Ranker:
     return Ranker(columns, np.eye(1, len(columns), dtype=np.float32))
 
 
-def run(train: Path, test: Path, k: int, settings: Training, progress: Progress = lambda *_: None) -> Row:
+def run(train: Path, test: Path, k: int, settings: Training, progress: Report = lambda *_: None) -> Row:
     """The benchmark as one JSON document. progress: called with (stage, done, of how many)."""
     started = time.perf_counter()
     task = read_task(train, test, k)
