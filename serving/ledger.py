@@ -91,6 +91,9 @@ class WriteBehind:
         group = self._writing = [self._pending.popleft() for _ in range(size)]
         try:
             await self._writer.run(lambda: self._ledger.write([_record(answer) for answer in group]))
+        except asyncio.CancelledError:  # the service stops: written or not, the last flush may write them once more
+            self._pending.extendleft(reversed(group))
+            raise
         except Exception:  # whatever it is, the answers must neither be lost nor stop the service
             if not self.failing:
                 logging.getLogger(LOGGER).exception("The ledger cannot be written; answers wait in memory.")
@@ -109,9 +112,11 @@ class WriteBehind:
             self._telemetry.ledger_lost.inc()
 
     async def prune(self) -> None:
-        """Forget what is older than its days."""
+        """Forget what is older than its days, in groups, so that no event waits for long."""
+        before = self._now() - self._days * DAY
         try:
-            await self._writer.run(lambda: self._ledger.prune(self._now() - self._days * DAY))
+            while await self._writer.run(lambda: self._ledger.prune(before, LARGEST_GROUP)) == LARGEST_GROUP:
+                pass
         except Exception:
             logging.getLogger(LOGGER).exception("The ledger cannot be pruned.")
 

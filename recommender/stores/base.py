@@ -156,8 +156,8 @@ class Ledger(Protocol):
     def read(self, recommendation_id: str) -> dict[str, Any] | None:
         """One answer as written, or None."""
 
-    def prune(self, before: int) -> int:
-        """Forget answers given before an instant; returns how many."""
+    def prune(self, before: int, most: int) -> int:
+        """Forget answers given before an instant, the oldest first, up to so many; returns how many."""
 
     def state(self) -> dict[str, int]:
         """`answers`, `bytes`, and `oldest` and `newest` in milliseconds UTC (0 where empty)."""

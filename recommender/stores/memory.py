@@ -236,8 +236,9 @@ class MemoryLedger:
         body = self._answers.get(recommendation_id)
         return dict(orjson.loads(body)) if body else None
 
-    def prune(self, before: int) -> int:
-        old = [id_ for id_, body in self._answers.items() if orjson.loads(body)["at"] < before]
+    def prune(self, before: int, most: int) -> int:
+        given = {id_: orjson.loads(body)["at"] for id_, body in self._answers.items()}
+        old = sorted((id_ for id_ in given if given[id_] < before), key=given.__getitem__)[:most]
         for id_ in old:
             del self._answers[id_]
         return len(old)

@@ -274,7 +274,10 @@ def test_an_answer_reads_back_as_it_was_written(store: Store) -> None:
 def test_the_ledger_forgets_what_is_older(store: Store) -> None:
     assert store.ledger.state()["newest"] == 0
     store.ledger.write([{"recommendation_id": f"r{n}", "at": n} for n in range(5)])
-    assert store.ledger.prune(before=3) == 3
+    assert store.ledger.prune(before=3, most=2) == 2
+    assert store.ledger.read("r1") is None
+    assert store.ledger.read("r2") is not None
+    assert store.ledger.prune(before=3, most=2) == 1
     assert store.ledger.read("r2") is None
     assert store.ledger.read("r3") == {"recommendation_id": "r3", "at": 3}
 

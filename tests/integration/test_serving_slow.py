@@ -1,6 +1,7 @@
 """Senders that never finish, and a disk that comes back."""
 
 import asyncio
+import threading
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from recommender.errors import StoreError
 from serving import requests
 from serving.app import create_app
 from serving.ledger import WriteBehind
+from serving.site import Site
 from tests.integration.serving_world import PAGE, client_of, site_in, site_of
 
 JSON = (b"content-type", b"application/json")
@@ -88,3 +90,29 @@ def test_what_does_not_fit_in_memory_is_lost_oldest_first_and_counted(
         assert client.portal
         assert client.portal.call(site_of(client).ledger.find, ids[0]) is None
         assert client.portal.call(site_of(client).ledger.find, ids[1]) is not None
+
+
+def test_a_write_that_is_given_up_when_the_service_stops_loses_no_answer(tmp_path: Path) -> None:
+    async def stop_behind_other_work(site: Site) -> None:
+        go = threading.Event()
+        other = asyncio.create_task(site.writer.run(go.wait))
+        site.record("r1", "recommend", None, None, [], ())
+        flush = asyncio.create_task(site.ledger.flush())
+        while site.ledger._pending:
+            await asyncio.sleep(0)
+        flush.cancel()
+        go.set()
+        await asyncio.gather(other, flush, return_exceptions=True)
+        await site.ledger.flush()
+
+    with site_in(tmp_path) as site:
+        asyncio.run(stop_behind_other_work(site))
+        assert site.store.ledger.read("r1") is not None
+
+
+def test_what_is_too_old_is_forgotten_in_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("serving.ledger.LARGEST_GROUP", 2)
+    with site_in(tmp_path) as site:
+        site.store.ledger.write([{"recommendation_id": f"r{n}", "at": n} for n in range(7)])
+        asyncio.run(site.ledger.prune())
+        assert site.store.ledger.state()["answers"] == 0

@@ -24,9 +24,10 @@ class SqliteLedger:
         rows = self._database.fetch(query, recommendation_id)
         return dict(orjson.loads(rows[0][0])) if rows else None
 
-    def prune(self, before: int) -> int:
+    def prune(self, before: int, most: int) -> int:
+        old = "SELECT recommendation_id FROM answers WHERE at < ? ORDER BY at LIMIT ?"
         with self._database.writing() as connection:
-            connection.execute("DELETE FROM answers WHERE at < ?", (before,))
+            connection.execute(f"DELETE FROM answers WHERE recommendation_id IN ({old})", (before, most))  # noqa: S608
             return connection.changes()
 
     def state(self) -> dict[str, int]:
