@@ -19,14 +19,23 @@ from recommender.sources.base import Scores, Source
 from recommender.types import FloatArray, IntArray, is_use
 from training.dataset import Log
 
-NEAR = 8
-"""Items of each column that compete in training: its best ones."""
 
-REST = 20
-"""Items drawn at random to stand for all others."""
+@dataclass(frozen=True, slots=True)
+class Contest:
+    """Who competes with what came next. near: the best items of each column; rest: items drawn to stand for all others;
+    questions: at most so many steps are replayed.
+    """
 
-QUESTIONS = 12_000
-"""At most so many steps are replayed; more no longer change the weights."""
+    near: int
+    rest: int
+    questions: int
+
+
+MANY = 2_000
+"""Items from which on a few rivals no longer hold most of the probability: more compete, in fewer questions."""
+
+FEW_ITEMS = Contest(near=8, rest=20, questions=12_000)
+MANY_ITEMS = Contest(near=24, rest=60, questions=5_000)
 
 PRIOR = 100.0
 """How many questions' worth of evidence a row's deviation from the shared weights must overcome."""
@@ -53,6 +62,11 @@ class Replay:
     rows: IntArray
 
 
+def contest_of(items: Items) -> Contest:
+    """What a catalogue of this size asks for."""
+    return MANY_ITEMS if items.codes.size > MANY else FEW_ITEMS
+
+
 def question(log: Log, items: Items, customer: int, t: int) -> Query:
     """What serving would have been asked just before a customer's event number t."""
     event = log.events[log.starts[customer] + t]
@@ -67,17 +81,20 @@ def fit_ranker(
     *,
     seed: int,
     since: IntArray | None = None,
-    limit: int = QUESTIONS,
+    limit: int | None = None,
     situations: bool = True,
 ) -> Ranker:
     """The weights under which what came next was most probable.
 
     since: shape (customers,), the first event of each customer that is asked about; the sources should have been
-    fitted on what came before. situations: whether the weights may differ between situations.
+    fitted on what came before. limit: at most so many questions, else
+    the contest's. situations: whether the weights may differ between situations.
     """
     columns = column_names(sources)
     rng = np.random.default_rng(seed)
-    replay = _replay(log, items, sources, _sample(log, items, since, limit, rng), situations, rng)
+    contest = contest_of(items)
+    asked = _sample(log, items, since, limit or contest.questions, rng)
+    replay = _replay(log, items, sources, asked, situations, rng)
     return Ranker(columns, _learn(replay, len(columns), ROWS if situations else 1))
 
 
@@ -97,15 +114,18 @@ def _replay(
     values, stands_for, truth, rows = [np.zeros((0, width), np.float32)], [np.zeros(0, np.float32)], [], []
     customers = np.searchsorted(log.starts, asked, "right") - 1
     targets = items.positions(log.events["item"][asked])
+    contest = contest_of(items)
     for customer, at, target in zip(customers.tolist(), asked.tolist(), targets.tolist(), strict=True):
         query = question(log, items, customer, at - int(log.starts[customer]))
         scores = [source.score([query])[0] for source in sources]
-        rivals = _rivals(scores, target)
-        rest = rng.integers(0, items.codes.size, REST)
+        rivals = _rivals(scores, target, contest.near)
+        rest = rng.integers(0, items.codes.size, contest.rest)
         rest = rest[~np.isin(rest, rivals)]
         both = np.concatenate([rivals, rest])
         values.append(np.concatenate([values_at(part, both) for part in scores]).T)
-        stands_for.append(np.repeat([0, np.log(items.codes.size / REST)], [rivals.size, rest.size]).astype(np.float32))
+        stands_for.append(
+            np.repeat([0, np.log(items.codes.size / contest.rest)], [rivals.size, rest.size]).astype(np.float32)
+        )
         truth.append(int(np.searchsorted(rivals, target)))
         rows.append(situation(query) if situations else np.zeros(1, np.int64))
     starts = np.cumsum([part.size for part in stands_for], dtype=np.int64)
@@ -118,14 +138,14 @@ def _replay(
     )
 
 
-def _rivals(scores: Sequence[Scores], target: int) -> IntArray:
+def _rivals(scores: Sequence[Scores], target: int, near: int) -> IntArray:
     """The best items of every column and the one that came, ascending."""
     parts = [np.array([target])]
     for part in scores:
         size = part.values.shape[1]
         best = np.arange(size)
-        if size > NEAR:
-            best = np.unique(np.argpartition(part.values, size - NEAR, axis=1)[:, size - NEAR :])
+        if size > near:
+            best = np.unique(np.argpartition(part.values, size - near, axis=1)[:, size - near :])
         parts.append(best if part.at is None else part.at[best])
     return np.unique(np.concatenate(parts))
 
