@@ -59,13 +59,12 @@ def import_items(
     reader = _Reader(kind)
     for file in files:
         with closing(open_table(file)) as table:
-            _wanted(file, table, mapping or {})
+            _check(file, table, mapping or {})
     with closing(Rejects(rejects_path, summary)) as rejects:
         for number, file in enumerate(files):
             with closing(open_table(file)) as table:
-                wanted = _wanted(file, table, mapping or {})
-                for chunk in table.chunks(list(dict.fromkeys(wanted.values())), CHUNK):
-                    _import_chunk(store.items, file, chunk, wanted, reader, summary, rejects)
+                for chunk in table.chunks(None, CHUNK):
+                    _import_chunk(store.items, file, chunk, mapping or {}, reader, summary, rejects)
                     if progress:
                         progress((number + table.progress()) / len(files), summary.rows)
     summary.items = len(reader.met)
@@ -73,23 +72,30 @@ def import_items(
     return summary
 
 
-def _wanted(file: Path, table: Table, mapping: Mapping[str, str]) -> dict[str, str]:
-    """The column of each field and attribute."""
-    taken = set(mapping.values())
-    wanted = {name: name for name in table.columns if name not in taken} | dict(mapping)
-    absent = sorted(taken - set(table.columns))
+def _check(file: Path, table: Table, mapping: Mapping[str, str]) -> None:
+    """Raises UsageError where a column is not there."""
+    taken, columns = set(mapping.values()), set(table.columns)
+    absent = sorted(taken - columns)
     if table.columns and absent:
         raise UsageError(f"{file} has no column {', '.join(absent)}; it has {', '.join(table.columns)}. Correct --map.")
-    if table.columns and "id" not in wanted:
+    if table.columns and "id" not in mapping.keys() | (columns - taken):
         raise UsageError(f"{file} has no column `id`; it has {', '.join(table.columns)}. Say --map id=COLUMN.")
-    return wanted
+
+
+def _rows(chunk: Chunk, mapping: Mapping[str, str]) -> Iterator[tuple[int, dict[str, object]]]:
+    """The line of each row, and its fields and attributes by name."""
+    taken = set(mapping.values())
+    columns = {name: column for name, column in chunk.columns.items() if name not in taken}
+    columns |= {name: chunk.columns[column] for name, column in mapping.items() if column in chunk.columns}
+    for at, line in enumerate(chunk.lines.tolist()):
+        yield line, {name: column[at] for name, column in columns.items()}
 
 
 def _import_chunk(
     items: Items,
     file: Path,
     chunk: Chunk,
-    wanted: Mapping[str, str],
+    mapping: Mapping[str, str],
     reader: "_Reader",
     summary: ImportSummary,
     rejects: Rejects,
@@ -98,9 +104,7 @@ def _import_chunk(
     for bad in chunk.bad:
         rejects.add(file, bad.line, bad.code, DAMAGED[bad.code], shown(bad.raw))
     read: list[tuple[int, dict[str, object], Item]] = []
-    for line, values in zip(chunk.lines.tolist(), zip(*chunk.columns.values(), strict=True), strict=True):
-        by_column = dict(zip(chunk.columns, values, strict=True))
-        row = {name: by_column[column] for name, column in wanted.items()}
+    for line, row in _rows(chunk, mapping):
         try:
             read.append((line, row, reader.item(row)))
         except _WrongError as error:

@@ -78,8 +78,8 @@ class Table(Protocol):
     def columns(self) -> list[str]:
         """The names of the columns, as far as they can be known before reading everything."""
 
-    def chunks(self, wanted: Sequence[str], size: int) -> Iterator[Chunk]:
-        """All rows, `size` at a time, once; of these columns."""
+    def chunks(self, wanted: Sequence[str] | None, size: int) -> Iterator[Chunk]:
+        """All rows, `size` at a time, once; of these columns, or of all that a row of the chunk has."""
 
     def progress(self) -> float:
         """How much has been read, from 0 to 1."""
@@ -190,7 +190,8 @@ class CsvTable:
     def close(self) -> None:
         self._closing.close()
 
-    def chunks(self, wanted: Sequence[str], size: int) -> Iterator[Chunk]:
+    def chunks(self, wanted: Sequence[str] | None, size: int) -> Iterator[Chunk]:
+        wanted = list(dict.fromkeys(self.columns)) if wanted is None else wanted
         pick = [(name, itemgetter(self.columns.index(name))) for name in wanted]
         more = True
         while more:
@@ -241,11 +242,12 @@ class JsonTable:
     def close(self) -> None:
         self._closing.close()
 
-    def chunks(self, wanted: Sequence[str], size: int) -> Iterator[Chunk]:
+    def chunks(self, wanted: Sequence[str] | None, size: int) -> Iterator[Chunk]:
         rows, lines, bad = self._first
         while True:
             if rows or bad:
-                yield Chunk({name: [row.get(name) for row in rows] for name in wanted}, np.array(lines, np.int64), bad)
+                names = dict.fromkeys(name for row in rows for name in row) if wanted is None else wanted
+                yield Chunk({name: [row.get(name) for row in rows] for name in names}, np.array(lines, np.int64), bad)
             if self._ended:
                 return
             rows, lines, bad = self._take(size)
@@ -304,7 +306,8 @@ class ParquetTable:
     def close(self) -> None:
         self._closing.close()
 
-    def chunks(self, wanted: Sequence[str], size: int) -> Iterator[Chunk]:
+    def chunks(self, wanted: Sequence[str] | None, size: int) -> Iterator[Chunk]:
+        wanted = self.columns if wanted is None else wanted
         picked = ", ".join(self._expression(name) for name in wanted)
         result = self._database.execute(f"SELECT {picked} FROM read_parquet(?)", [self._path])  # noqa: S608 - quoted
         while rows := result.fetchmany(size):

@@ -341,3 +341,16 @@ def test_an_item_of_another_kind_is_a_conflict_and_the_others_come_in(store: Sto
     summary = import_items(store, [write(tmp_path, "\n".join(lines), "items.jsonl")])
     assert (counts(summary), summary.reasons) == ((4, 0, 1), {"conflict": 1})
     assert store.items.get("e") == Item("e", Kind.CONTENT, None, {"tags": ["x", "y"]})
+
+
+def test_an_attribute_that_only_late_lines_have_is_kept_and_an_empty_line_is_a_reject(
+    store: Store, tmp_path: Path
+) -> None:
+    lines = ["{}", *(f'{{"id": "i{n}", "kind": "content"}}' for n in range(1_100))]
+    lines.append('{"id": "late", "kind": "content", "price": 3}')
+    summary = import_items(store, [write(tmp_path, "\n".join(lines), "items.jsonl")])
+    assert (summary.accepted, summary.reasons) == (1_101, {"no_id": 1})
+    found = store.items.get("late")
+    assert found is not None
+    assert found.attributes == {"price": 3}
+    assert import_items(store, [write(tmp_path, "{}", "empty.jsonl")]).reasons == {"no_id": 1}
