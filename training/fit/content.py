@@ -9,7 +9,7 @@ from recommender.history import Context, Items, Query, history_of
 from recommender.ranker import Ranker
 from recommender.settings import Training
 from recommender.sources.base import Source
-from recommender.types import DAY, BoolArray, IntArray, is_use
+from recommender.types import BoolArray, IntArray, is_use
 from training.dataset import Log
 from training.fit.attributes import fit_attributes
 from training.fit.blend import Pool, fit_blend, pool_of
@@ -63,11 +63,8 @@ def fit_linear(log: Log, items: Items, settings: Training) -> tuple[Source, ...]
 
 
 def hold_out(log: Log, seed: int) -> BoolArray:
-    """Which events to ask back: the newest where the log has a clock, else drawn at random."""
-    time = log.events["time"]
-    if time.size and time.max() - time.min() >= DAY:
-        return np.asarray(time > np.quantile(time, 1 - HELD_OUT))
-    return np.random.default_rng(seed).random(time.size) < HELD_OUT
+    """Which events to ask back of a log without a clock: drawn at random."""
+    return np.random.default_rng(seed).random(log.events.size) < HELD_OUT
 
 
 def ask_back(log: Log, held: BoolArray, items: Items, sources: Sequence[Source], seed: int, *, hide_used: bool) -> Pool:
