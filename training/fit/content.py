@@ -31,14 +31,12 @@ LEAST = 0.1
 """The weight of attributes, over the greatest weight, at least."""
 
 
-def fit_content(
-    log: Log, items: Items, settings: Training, *, hide_used: bool = True
-) -> tuple[tuple[Source, ...], Ranker]:
-    """The published sources and their ranker. hide_used: whether the pages to be judged leave out what was used."""
+def fit_content(log: Log, items: Items, settings: Training) -> tuple[tuple[Source, ...], Ranker]:
+    """The published sources, and their ranker for pages that leave out what was used, unless everybody only repeats."""
     held = hold_out(log, settings.seed)
     earlier = fit_linear(log.select(~held), items, settings)
-    pool = ask_back(log, held, items, earlier, settings.seed, hide_used=hide_used)
-    if hide_used and not pool.best.size:  # everybody only repeats
+    pool = ask_back(log, held, items, earlier, settings.seed, hide_used=True)
+    if not pool.best.size:
         pool = ask_back(log, held, items, earlier, settings.seed, hide_used=False)
     ranker = fit_blend(earlier, [pool])
     return fit_linear(log, items, settings), _reachable(ranker)
