@@ -16,7 +16,7 @@ from serving.site import site_of
 router = APIRouter(route_class=Route, tags=["events"])
 
 _NDJSON = ("application/x-ndjson", "application/ndjson", "application/jsonl")
-_UNREADABLE = None
+_UNREADABLE = object()
 """What stands for a line that is not JSON; the door takes objects alone, so it cannot come in."""
 
 _SCHEMA = Event.model_json_schema()

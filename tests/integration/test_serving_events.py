@@ -65,6 +65,12 @@ def test_a_line_that_is_not_json_is_rejected_alone(client: TestClient, wrong: by
     assert receipt(client, lines, **NDJSON) == (2, 0, [(1, "not_json")])
 
 
+def test_a_null_is_json_but_no_event_whichever_way_it_comes(client: TestClient) -> None:
+    assert receipt(client, [event(1), None]) == (1, 0, [(1, "not_an_object")])
+    assert receipt(client, [None, event(2)]) == (1, 0, [(0, "not_an_object")])
+    assert receipt(client, orjson.dumps(event(3)) + b"\nnull", **NDJSON) == (1, 0, [(1, "not_an_object")])
+
+
 def test_a_nul_in_an_id_is_rejected_alone(client: TestClient) -> None:
     assert receipt(client, [event(1), event(2, "a\0b")]) == (1, 0, [(1, "bad_item")])
 
