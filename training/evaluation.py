@@ -9,7 +9,7 @@ from recommender.history import Context, Query, history_of
 from recommender.metrics import bootstrap, hit, pessimistic_rank, reciprocal_rank
 from recommender.model import KindModel
 from recommender.types import BoolArray, FloatArray, IntArray
-from training.fit.kind import Subject, clocked
+from training.fit.kind import Subject
 from training.fit.ranker import question
 
 Ranking = Callable[[Query], FloatArray]
@@ -70,7 +70,7 @@ def judge(subject: Subject, held: BoolArray, rankings: dict[str, Ranking], seed:
     Without a clock the question is what else a customer would use: what they used is neither asked for nor
     ranked, unless the log holds nothing else to ask for.
     """
-    asked, else_ = np.flatnonzero(held), not clocked(subject.log)
+    asked, else_ = np.flatnonzero(held), not subject.clocked
     if else_:
         new = asked[~_known_pairs(subject, held, asked)]
         asked, else_ = (new, True) if new.size else (asked, False)
@@ -91,7 +91,7 @@ def judge(subject: Subject, held: BoolArray, rankings: dict[str, Ranking], seed:
 def before(subject: Subject, held: BoolArray) -> Subject:
     """What may be fitted on: all that was there before the first event held back; without a clock, all the others."""
     time = subject.log.events["time"]
-    if not held.any() or not clocked(subject.log):
+    if not held.any() or not subject.clocked:
         return subject.earlier(~held)
     return subject.earlier(time < time[held].min())
 
@@ -110,7 +110,7 @@ def questions(subject: Subject, held: BoolArray, asked: IntArray) -> Iterator[tu
     """
     log, items = subject.log, subject.items
     customers = np.searchsorted(log.starts, asked, "right") - 1
-    kept = None if clocked(log) else log.select(~held)
+    kept = None if subject.clocked else log.select(~held)
     for customer, at in zip(customers.tolist(), asked.tolist(), strict=True):
         wanted = int(items.positions(log.events["item"][at : at + 1])[0])
         if kept is None:

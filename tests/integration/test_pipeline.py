@@ -22,7 +22,7 @@ from tests.contracts.worlds import Event, batch
 from tests.integration.serving_world import client_of, site_of
 from training.dataset import extract
 from training.evaluation import before, judge, model_ranking, most_recent, most_used, popularity, questions, row_of
-from training.fit.kind import clocked, held_back
+from training.fit.kind import held_back
 from training.pipeline import Outcome, evaluate, subjects_of, train
 
 HOUR = 3_600_000
@@ -138,9 +138,18 @@ def test_a_kind_that_is_in_the_catalogue_and_was_never_used_is_trained_too(tmp_p
     assert row(outcome, Kind.FEATURE)["hit@1"] == 1
 
 
+def test_a_kind_without_a_clock_is_judged_so_beside_one_that_has_a_clock(tmp_path: Path) -> None:
+    """Features all at one moment, content over many days: neither decides how the other is split."""
+    at_once = [replace(event, time=DAY) if event.kind is Kind.FEATURE else event for event in world(rounds=10)]
+    outcome = trained(store_of(at_once), tmp_path)
+    found, uses = row(outcome, Kind.FEATURE), sum(event.kind is Kind.FEATURE for event in at_once)
+    assert 0 < float(str(found["n"])) < uses / 2
+    assert float(str(found["mrr"])) > 0
+
+
 def test_without_a_clock_what_goes_together_is_learned(tmp_path: Path) -> None:
     store = store_of(world(rounds=10, clock=False))
-    assert not clocked(extract(store))
+    assert not any(subject.clocked for subject in subjects_of(store, extract(store)))
     outcome = trained(store, tmp_path)
     assert row(outcome, Kind.CONTENT)["hit@1"] == 1
     assert "transitions" not in [s.name for s in load_model(Registry(tmp_path / "models")).kinds[Kind.CONTENT].sources]
@@ -240,7 +249,7 @@ def asked(events: Sequence[Event], kind: Kind) -> Iterator[tuple[Query, Store]]:
     for at, (query, _) in zip(where.tolist(), questions(subject, held, where), strict=True):
         known = (
             history[: at - mine[0]]
-            if clocked(log)
+            if subject.clocked
             else [e for e, out in zip(history, held[mine], strict=True) if not out]
         )
         store = store_of(known, LINKS)

@@ -44,11 +44,11 @@ class Subject:
         events = self.log.events
         return (self.items.positions(events["item"]) >= 0) & is_use(events["type"])
 
-
-def clocked(log: Log) -> bool:
-    """Whether the log knows what came before what; without a clock only who used what can be learned."""
-    first, last = log.span
-    return last - first >= DAY
+    @property
+    def clocked(self) -> bool:
+        """Whether the log knows what came before what; without a clock only who used what can be learned."""
+        time = self.log.events["time"][self.uses]
+        return bool(time.size) and bool(time.max() - time.min() >= DAY)
 
 
 def fit_kind(subject: Subject, settings: Training) -> KindModel:
@@ -60,7 +60,7 @@ def fit_kind(subject: Subject, settings: Training) -> KindModel:
     log, items = subject.log, subject.items
     if np.count_nonzero(subject.uses) < ENOUGH:
         return fit_by_habit(subject)
-    if not clocked(log):
+    if not subject.clocked:
         return _fit_unordered(subject, settings)
     earlier = first_part(log, 1 - VALIDATION)
     learned = fit_sources(log.select(earlier), items, settings)
@@ -124,6 +124,6 @@ def held_back(subject: Subject, share: float, seed: int) -> BoolArray:
     uses = subject.uses
     if not uses.any():
         return uses
-    if clocked(subject.log):
+    if subject.clocked:
         return uses & (subject.log.events["time"] >= newest(subject, share))
     return uses & hold_out(subject.log, seed)
