@@ -125,12 +125,12 @@ def _alike(one: list[str], other: list[str]) -> tuple[bool, int]:
 
 def rising(recommender: Recommender, store: Store, customer: str, context: Context, size: int) -> str:
     """The feature that one use lifts by most places into a menu of this size: what was just used is not always next."""
-    items, rank = recommender.catalogue.shelf(Kind.FEATURE).items, model_ranking(recommender.model.kinds[Kind.FEATURE])
-    profile = store.events.profile(customer)
+    shelf, rank = recommender.catalogue.shelf(Kind.FEATURE), model_ranking(recommender.model.kinds[Kind.FEATURE])
+    items, profile = shelf.items, store.events.profile(customer)
 
     def places(profile: Profile, now: int) -> IntArray:
         score = rank(Query(items, history_of(profile, items), replace(context, now=now)))
-        return np.argsort(np.argsort(-score, kind="stable"))
+        return np.argsort(np.argsort(-np.where(shelf.available, score, -np.inf), kind="stable"))
 
     before = places(profile, context.now)
     gains = []
