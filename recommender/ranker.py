@@ -29,6 +29,9 @@ POPULAR = "popularity.popularity"
 PAUSES = (5 * MINUTE, 30 * MINUTE, 4 * HOUR, DAY)
 """Since the last use: still the same task, the same visit, the same part of the day, the same day, or later."""
 
+OWN = "habit.uses-32"
+"""The column by which an item that came after training rises at least when it is used."""
+
 ROWS = 1 + (ORDERS + 1) * len(SEEN) + len(LENGTHS) + 1 + 2 + len(PAUSES) + 1
 
 
@@ -91,13 +94,34 @@ class Ranker:
                 total += w @ part.values
             else:
                 total[part.at] += w @ (part.values - part.floor[:, None])
+        late, owed = self._owed(query, scores, weight)
+        total[late] += owed
         return total
+
+    def _owed(self, query: Query, scores: Sequence[Scores], weight: FloatArray) -> tuple[IntArray, FloatArray]:
+        """The items that came after training and were used, and what their uses are owed, shapes (l,), (l,).
+
+        The weights were learned on items that everybody knew, where one use more can speak against the next (what
+        was just done is done). Of an item that nobody knows its uses are all there is to go by, so they add at
+        least what habit says of them.
+        """
+        late = np.unique(query.history.item[query.history.item >= query.items.known])
+        if late.size == 0 or OWN not in self.columns:
+            return late[:0], np.zeros(0, np.float32)
+        own = np.concatenate([values_at(part, late) * (part.at is not None) for part in scores])
+        return late, np.maximum(own[self.columns.index(OWN)] - weight @ own, 0)
 
     def contributions(self, query: Query, scores: Sequence[Scores], positions: IntArray) -> FloatArray:
         """Shape (columns, k): what each column adds to the scores of these positions, above the average item's."""
         size = query.items.codes.size
         lifts = [_lift(part, positions, size) for part in scores]
-        lift: FloatArray = self.weigh(query)[:, None] * np.concatenate(lifts)
+        weight = self.weigh(query)
+        lift: FloatArray = weight[:, None] * np.concatenate(lifts)
+        late, owed = self._owed(query, scores, weight)
+        if late.size:
+            extra = np.zeros(size, np.float32)
+            extra[late] = owed
+            lift[self.columns.index(OWN)] += extra[positions] - extra.mean()
         return lift
 
     @staticmethod

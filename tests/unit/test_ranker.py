@@ -30,6 +30,12 @@ def probabilities(ranker: Ranker, sources: tuple[Source, ...], items: Items, tex
     return ranker.probabilities(ranker.blend(query, [source.score([query])[0] for source in sources]))
 
 
+def with_late(known: Items) -> Items:
+    """These items, and z, which came after training."""
+    codes = np.append(known.codes, letters("z").codes)
+    return Items(codes, known.known, [*known.ids, "z"], np.zeros(codes.size + 1, np.int64), np.zeros(0, np.int64))
+
+
 def test_the_blend_adds_up_what_each_column_says_above_its_floor() -> None:
     assert BY_HAND.blend(QUERY, [SPARSE, DENSE]).tolist() == [0, 2 * 2 + 10, 20, 2 * 4 + 30]
 
@@ -108,10 +114,25 @@ def test_an_item_that_came_after_training_rises_with_its_first_use(
     repeating: tuple[Ranker, tuple[Source, ...], Items],
 ) -> None:
     ranker, sources, known = repeating
-    codes, nothing = np.append(known.codes, letters("z").codes), np.zeros(0, np.int64)
-    late = Items(codes, known.known, [*known.ids, "z"], np.zeros(codes.size + 1, np.int64), nothing)
-    before, after = (probabilities(ranker, sources, late, text) for text in ("abcabc", "abcabcz"))
+    before, after = (probabilities(ranker, sources, with_late(known), text) for text in ("abcabc", "abcabcz"))
     assert after[-1] > 2 * before[-1]
+
+
+@pytest.mark.parametrize("weight", [-2.0, 0.0, 0.01])
+def test_weights_that_speak_against_repeats_do_not_lower_an_item_that_came_after_training(weight: float) -> None:
+    habit = Habit()
+    columns = tuple(f"habit.{name}" for name in habit.columns)
+    ranker = Ranker(columns, np.full((1, len(columns)), weight, np.float32))
+    before, after = (probabilities(ranker, (habit,), with_late(ITEMS), text) for text in ("abcabc", "abcabcz"))
+    assert after[-1] > before[-1]
+
+
+def test_contributions_hold_what_an_item_that_came_after_training_is_owed() -> None:
+    habit, query = Habit(), asked(with_late(ITEMS), "abcabcz")
+    columns = tuple(f"habit.{name}" for name in habit.columns)
+    ranker, scores = Ranker(columns, np.full((1, len(columns)), -1, np.float32)), habit.score([query])
+    score, every = ranker.blend(query, scores), np.arange(5)
+    assert ranker.contributions(query, scores, every).sum(axis=0) == pytest.approx(score - score.mean(), abs=1e-3)
 
 
 @pytest.mark.parametrize("texts", [(), ("a",), ("abcab",), ("aaaa", "a"), ("abcd",), ("a", "b", "c", "d")])
