@@ -261,15 +261,17 @@ def demo_tables(made: "Demo", pages: dict[str, Recommendation], title: Callable[
     return shown
 
 
-def try_it(url: str, customer: str, item: str) -> str:
-    """Lines for another terminal that show an event changing the next answer."""
+def try_it(url: str, customer: str, move: tuple[str, str, int, int]) -> str:
+    """Lines for another terminal that show an event changing the next answer; move: see `rising`."""
+    item, lifted, before, after = move
     ask = f"curl -s '{url}/v1/recommend/home.features?customer={customer}&channel=mobile'"
     event = (
         f'{{"event_id":"demo-\'$(date +%s)\'","customer":"{customer}","type":"use","item":"{item}","channel":"mobile"}}'
     )
     return (
         f"\nMurmeli answers at {url} (the API: {url}/docs). Stop it with Ctrl-C.\n\n"
-        f"In another terminal: {customer}'s menu, then one use of {item}, then the menu again: {item} has moved up.\n\n"
+        f"In another terminal: {customer}'s menu, then one use of {item}, then the menu again, "
+        f"where {lifted} has come up from place {before} to {after}.\n\n"
         f"{ask}\n"
         f"curl -s {url}/v1/events -H 'content-type: application/json' -d '{event}'\n"
         f"{ask}\n"

@@ -123,8 +123,13 @@ def _alike(one: list[str], other: list[str]) -> tuple[bool, int]:
     return one[:1] == other[:1], len({*one} & {*other})
 
 
-def rising(recommender: Recommender, store: Store, customer: str, context: Context, size: int) -> str:
-    """The feature that one use lifts by most places into a menu of this size: what was just used is not always next."""
+def rising(
+    recommender: Recommender, store: Store, customer: str, context: Context, size: int
+) -> tuple[str, str, int, int]:
+    """The one use that moves a menu of this size most, the feature that it lifts, and from which place to which.
+
+    That need not be the feature that was used: what was just done is often done, and what follows it comes up.
+    """
     shelf, rank = recommender.catalogue.shelf(Kind.FEATURE), model_ranking(recommender.model.kinds[Kind.FEATURE])
     items, profile = shelf.items, store.events.profile(customer)
 
@@ -133,9 +138,12 @@ def rising(recommender: Recommender, store: Store, customer: str, context: Conte
         return np.argsort(np.argsort(-np.where(shelf.available, score, -np.inf), kind="stable"))
 
     before = places(profile, context.now)
-    gains = []
-    for at, code in enumerate(items.codes.tolist()):
+    moves = []
+    for used in np.flatnonzero(shelf.available).tolist():
+        code = int(items.codes[used])
         use = np.array([(context.now, code, code, 0, USE, context.channel, context.zone, 0)], EVENT)
-        after = int(places(fold(profile, use), context.now + SOON)[at])
-        gains.append((after < size, int(before[at]) - after))
-    return items.ids[max(range(len(gains)), key=gains.__getitem__)]
+        after = places(fold(profile, use), context.now + SOON)
+        lifted = int(np.argmax(np.where(after < size, before - after, -1)))
+        moves.append((int(before[lifted] - after[lifted]), used, lifted, int(after[lifted])))
+    gain, used, lifted, place = max(moves)
+    return items.ids[used], items.ids[lifted], place + gain + 1, place + 1
