@@ -214,14 +214,14 @@ def demo(
         pages = {who: recommender.recommend(Request(who, slots, context)) for who in made.regulars}
         pages = {who: pages[who] for who in unlike(pages)}
         first = next(iter(pages))
-        lifted = rising(recommender, store, first, context, len(pages[first].slots[0].items))
+        move = rising(recommender, store, first, context, len(pages[first].slots[0].items))
         tables = demo_tables(made, pages, recommender.catalogue.title)
     document = {
         "imported": asdict(made.imported),
         "links": made.links,
         "trained": made.trained.document(),
         "pages": {who: asdict(answer) for who, answer in pages.items()},
-        "lifted": lifted,
+        "move": dict(zip(("use", "lifts", "from", "to"), move, strict=True)),
     }
     show(document, as_json, *tables)
     if not no_serve:
@@ -229,7 +229,7 @@ def demo(
         run(
             home,
             port=port,
-            announce=lambda url: told.print(Text(try_it(url, first, lifted)), soft_wrap=True),
+            announce=lambda url: told.print(Text(try_it(url, first, move)), soft_wrap=True),
         )
 
 

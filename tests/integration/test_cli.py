@@ -344,18 +344,18 @@ def test_a_demo_takes_the_place_of_an_earlier_one_and_of_nothing_else(run: Run, 
     (tmp_path / "old" / MARK).write_text("{}")
     ran = run("demo", "--no-serve", "--home", "old", "--customers", "60", "--json")
     assert ran.code == 0
-    assert set(ran.document) == {"imported", "links", "trained", "pages", "lifted"}
+    assert set(ran.document) == {"imported", "links", "trained", "pages", "move"}
     pages = ran.document["pages"]
     first, second = ([item["item"] for item in page["slots"][0]["items"][:3]] for page in pages.values())
     assert first != second
-    who, item = next(iter(pages)), ran.document["lifted"]
+    who, move = next(iter(pages)), ran.document["move"]
     before: list[str] = []
     after: list[str] = []
     for menu in (before, after):
         menu += [i["item"] for i in run(*MENU, who, "--home", "old", "--json").document["slots"][0]["items"]]
-        (tmp_path / "use.csv").write_text(f"customer,item,at,channel\n{who},{item},{int(time.time())},mobile\n")
+        (tmp_path / "use.csv").write_text(f"customer,item,at,channel\n{who},{move['use']},{int(time.time())},mobile\n")
         assert run("import", "events", "use.csv", "--home", "old").code == 0
-    assert after.index(item) < before.index(item)
+    assert after.index(move["lifts"]) < [*before, move["lifts"]].index(move["lifts"])
 
 
 def test_a_fault_of_ours_is_a_short_traceback_and_exit_1(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
