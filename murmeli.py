@@ -4,50 +4,54 @@ Results go to standard output, as a table or with --json as one document; progre
 error. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused by the gate.
 """
 
-import os
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from zoneinfo import ZoneInfo
 
-import orjson
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
-from rich.table import Table
 from rich.text import Text
 from threadpoolctl import threadpool_limits
 
-from recommender import champion
 from recommender.champion import choose
 from recommender.errors import MurmeliError, RefusedError, UsageError
 from recommender.history import Context
 from recommender.identity import parse_identity
 from recommender.instants import Clock
 from recommender.recommender import Recommendation, Recommender, Request, SlotRequest
-from recommender.registry import MAIN, MODELS, Aliases, Registry
-from recommender.settings import FILE, Settings, Training, commented, load_settings
-from recommender.stores import MEMORY, open_store
+from recommender.registry import MODELS, Registry
+from recommender.settings import FILE, Settings, commented
+from recommender.stores import open_store
 from recommender.stores.base import Store
-from recommender.stores.sqlite.store import MAIN_FILE
 from recommender.types import Kind, code32
+from training.benchmark_commands import benchmark_app
+from training.model_commands import models_app, problems_of
 from training.report import (
-    Rows,
-    footer,
     home_table,
     import_table,
     judgement_tables,
-    manifest_table,
-    measures,
     side_by_side,
     table_of,
-    version_rows,
-    version_table,
+)
+from training.terminal import (
+    HERE,
+    Home,
+    Json,
+    Map,
+    Shown,
+    complain,
+    err,
+    mapping_of,
+    opened,
+    out,
+    place_of,
+    progress,
+    show,
 )
 
 if TYPE_CHECKING:
@@ -62,36 +66,16 @@ app = typer.Typer(
     help="Ranks the content and the features of a service for each customer. Start with `murmeli demo`.",
 )
 import_app = typer.Typer(no_args_is_help=True, help="Bring in events or items from CSV, JSONL or Parquet files.")
-benchmark_app = typer.Typer(
-    no_args_is_help=True, help="Measure ranking on files of your own, by the field's protocols."
-)
-models_app = typer.Typer(no_args_is_help=True, help="List, inspect, promote and roll back trained models.")
 app.add_typer(import_app, name="import")
 app.add_typer(benchmark_app, name="benchmark")
 app.add_typer(models_app, name="models")
 
-Home = Annotated[
-    Path, typer.Option("--home", envvar="MURMELI_HOME", help="The folder with murmeli.toml, the store and the models.")
-]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
 Files = Annotated[list[Path], typer.Argument(help="CSV, JSONL or Parquet, gzip too.", show_default=False)]
-Map = Annotated[
-    str | None,
-    typer.Option(
-        "--map", help="Which column holds what: customer=user_id,item=app,at=ts. Columns of our names map themselves."
-    ),
-]
-HERE = Path()
 DEMO = Path("demo-home")
 REJECTS = "rejects.jsonl"
 
 FRAMES = 4
 """How much of a traceback is shown where something broke that should not have."""
-
-Shown = Table | Text | str
-
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
 
 
 def main() -> None:
@@ -109,63 +93,6 @@ def main() -> None:
         traceback.print_exception(error, limit=-FRAMES, chain=False)
         complain("This is our fault, not yours. Please report the lines above.")
         sys.exit(1)
-
-
-def complain(sentence: str) -> None:
-    """Say on standard error what is wrong. It may hold what a person typed, so nothing in it is markup."""
-    err.print(Text.assemble(("murmeli: ", "bold red"), sentence), soft_wrap=True)
-
-
-def show(document: object, as_json: bool, *parts: Shown) -> None:
-    """Print a result for a machine or for a person."""
-    if as_json:
-        sys.stdout.write(
-            orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY).decode() + "\n"
-        )
-        return
-    for part in parts:
-        out.print(Text(part) if isinstance(part, str) else part, soft_wrap=isinstance(part, (str, Text)))
-
-
-def place_of(home: Path) -> Path | str:
-    """Where a home's store lies."""
-    return os.environ.get("MURMELI_DATABASE") or home
-
-
-@contextmanager
-def opened(home: Path, *, reading: bool = False) -> Iterator[tuple[Settings, Store]]:
-    """A home's settings and store. reading: a store that is not there yet is an empty one, and nothing is made."""
-    settings, place = load_settings(home), place_of(home)
-    if reading and isinstance(place, Path) and not (place / MAIN_FILE).exists():
-        err.print(Text(f"{home.resolve()} has no store yet; `murmeli import events FILE` makes one."), soft_wrap=True)
-        place = MEMORY
-    with closing(open_store(place, strong=settings.strong)) as store:
-        yield settings, store
-
-
-@contextmanager
-def progress(quiet: bool = False) -> Iterator[Callable[[str, float, float | None], None]]:
-    """A bar on standard error for each stage; call it with (stage, done, total)."""
-    columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %")
-    with Progress(
-        *columns, TimeElapsedColumn(), console=err, disable=quiet or not err.is_terminal, transient=True
-    ) as bars:
-        tasks: dict[str, TaskID] = {}
-
-        def report(stage: str, done: float, total: float | None) -> None:
-            if stage not in tasks:
-                tasks[stage] = bars.add_task(stage)
-            bars.update(tasks[stage], completed=done, total=total)
-
-        yield report
-
-
-def mapping_of(text: str | None) -> dict[str, str]:
-    """`a=b,c=d` as a dictionary. Raises UsageError where it is not of that form."""
-    pairs = [part.split("=", 1) for part in (text or "").split(",") if part]
-    if any(len(pair) != 2 or not all(pair) for pair in pairs):
-        raise UsageError("--map wants name=column pairs with commas between, such as customer=user_id,item=app,at=ts.")
-    return {name.strip(): column.strip() for name, column in pairs}
 
 
 @app.command()
@@ -384,115 +311,6 @@ def evaluate(home: Home = HERE, as_json: Json = False) -> None:
     with opened(home, reading=True) as (settings, store), progress(as_json) as report:
         result = run(store, settings, progress=report)
     show(result.document(), as_json, *judgement_tables(result.judgements), result.summary())
-
-
-@benchmark_app.command("next-use")
-def benchmark_next_use(
-    events: Annotated[Path, typer.Option(help="A behaviour log: CSV, JSONL or Parquet.", show_default=False)],
-    map_: Map = None,
-    split: Annotated[
-        float, typer.Option(min=0.05, max=0.95, help="Share of each customer's events to learn from.")
-    ] = 0.8,
-    seed: int = 7,
-    as_json: Json = False,
-) -> None:
-    """What will this customer use next: chronological, each event ranked before it is known.
-
-    Example: `murmeli benchmark next-use --events log.csv.gz --map customer=user,item=command,at=time`
-    """
-    from training.next_use import run
-
-    with progress(as_json) as report:
-        document = run(events, mapping_of(map_), split=split, seed=seed, progress=report)
-    show(document, as_json, measures("next use", rows_of(document)), footer(document))
-
-
-@benchmark_app.command("top-n")
-def benchmark_top_n(
-    train_: Annotated[Path, typer.Option("--train", help="One line a user: user item item ...; or CSV user,item.")],
-    test: Annotated[Path, typer.Option(help="The items to be found, in the same form.")],
-    k: Annotated[int, typer.Option(min=1, max=1000, help="How many are shown.")] = 20,
-    seed: int = 7,
-    as_json: Json = False,
-) -> None:
-    """What else would this customer want: all items ranked, those of the training file masked.
-
-    Example: `murmeli benchmark top-n --train train.txt.gz --test test.txt.gz`
-    """
-    from training.top_n import run
-
-    with progress(as_json) as report:
-        document = run(train_, test, k, Training(seed=seed), report)
-    show(document, as_json, measures("top n", rows_of(document)), footer(document))
-
-
-def rows_of(document: dict[str, Any]) -> Rows:
-    """A benchmark's rows."""
-    rows: Rows = document["results"]
-    return rows
-
-
-@models_app.command("list")
-def models_list(home: Home = HERE, as_json: Json = False) -> None:
-    """Every version, its state, and what points at it.
-
-    Example: `murmeli models list`
-    """
-    registry = Registry(home / MODELS)
-    try:
-        aliases = registry.aliases()
-    except MurmeliError:  # one of the problems below
-        aliases = Aliases()
-    rows, wrong = version_rows(registry.versions(), aliases), problems_of(registry)
-    shown = version_table(rows) if rows else "No model yet: `murmeli train` makes one."
-    show({"models": rows, "wrong": wrong}, as_json, shown, *wrong)
-
-
-def problems_of(registry: Registry) -> list[str]:
-    """What is wrong with the models folder, in words; the champion is read and checked whole."""
-    refused = [version.reason for version in registry.versions() if version.reason]
-    strays = [f"models/{stray.path}: {stray.reason}" for stray in registry.foreign()]
-    strays += [f"models/{MAIN}/{stray.path}: {stray.reason}" for stray in registry.strays()]
-    return list(dict.fromkeys([*refused, *strays, *choose(registry).refused]))
-
-
-Version = Annotated[str, typer.Argument(help="A number, main/NUMBER, champion or challenger.", show_default=False)]
-
-
-def number_of(version: str) -> str:
-    """What the registry calls a version that a person wrote."""
-    return version.removeprefix(f"{MAIN}/")
-
-
-@models_app.command("show")
-def models_show(version: Version, home: Home = HERE, as_json: Json = False) -> None:
-    """One version's manifest: what it was made of, and how good it was.
-
-    Example: `murmeli models show champion --json`
-    """
-    manifest = Registry(home / MODELS).manifest(MAIN, number_of(version)).model_dump(mode="json")
-    tables = manifest_table(f"{MAIN}/{number_of(version)}", manifest), *judgement_tables(manifest["metrics"])
-    show(manifest, as_json, *tables)
-
-
-@models_app.command("promote")
-def models_promote(version: Version, home: Home = HERE, as_json: Json = False) -> None:
-    """Make a version the champion, after checking every byte of it; a running server follows.
-
-    Example: `murmeli models promote 3`
-    """
-    number = champion.promote(Registry(home / MODELS), number_of(version))
-    show({"champion": number}, as_json, f"{MAIN}/{number} is the champion.")
-
-
-@models_app.command("rollback")
-def models_rollback(home: Home = HERE, as_json: Json = False) -> None:
-    """Back to the champion before this one.
-
-    Example: `murmeli models rollback`
-    """
-    number = champion.rollback(Registry(home / MODELS))
-    show({"champion": number}, as_json, f"{MAIN}/{number} is the champion again.")
 
 
 @app.command()

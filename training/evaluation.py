@@ -10,7 +10,7 @@ from recommender.metrics import bootstrap, hit, pessimistic_rank, reciprocal_ran
 from recommender.model import KindModel
 from recommender.types import BoolArray, FloatArray, IntArray
 from training.fit.kind import Subject
-from training.fit.ranker import question
+from training.questions import step
 
 Ranking = Callable[[Query], FloatArray]
 """Scores of all items for one question: shape (n,), higher is better, -inf for an item it cannot rank."""
@@ -114,7 +114,7 @@ def questions(subject: Subject, held: BoolArray, asked: IntArray) -> Iterator[tu
     for customer, at in zip(customers.tolist(), asked.tolist(), strict=True):
         wanted = int(items.positions(log.events["item"][at : at + 1])[0])
         if kept is None:
-            yield question(log, items, customer, at - int(log.starts[customer])), wanted
+            yield step(log, items, customer, at - int(log.starts[customer])), wanted
         else:
             context = Context(int(log.events["time"][at]), int(log.events["zone"][at]))
             yield Query(items, history_of(kept.profile(customer), items), context), wanted

@@ -23,9 +23,9 @@ from recommender.types import BoolArray, FloatArray, IntArray, Kind
 from training.dataset import Log
 from training.evaluation import Ranking, Report, Row, model_ranking, most_recent, most_used, popularity, row_of
 from training.fit.kind import Subject, fit_kind
-from training.fit.ranker import question
 from training.fit.transitions import fit_transitions
 from training.log_file import read_log
+from training.questions import step
 
 PACE = 64
 """The half-life of the transitions that serve as baselines, in times that the same steps were met."""
@@ -95,7 +95,7 @@ def ask(trial: Trial, rankings: dict[str, Ranking], progress: Report = lambda *_
     customers = trial.log.who[trial.asked]
     wanted = trial.items.positions(trial.log.events["item"][trial.asked])
     for number, (customer, at) in enumerate(zip(customers.tolist(), trial.asked.tolist(), strict=True)):
-        query = question(trial.log, trial.items, customer, at - int(trial.log.starts[customer]))
+        query = step(trial.log, trial.items, customer, at - int(trial.log.starts[customer]))
         rankable = _rankable(query)
         progress("ask", number + 1, size)
         for name, ranking in rankings.items():

@@ -19,6 +19,7 @@ import typer
 
 import murmeli
 from recommender.settings import FILE, Settings, load_settings
+from training import terminal
 from training.demo import MARK
 
 ROOT = Path(__file__).parents[2]
@@ -362,7 +363,7 @@ def test_a_fault_of_ours_is_a_short_traceback_and_exit_1(run: Run, monkeypatch: 
     def broken(_: Path) -> Settings:
         raise ZeroDivisionError("a fault")
 
-    monkeypatch.setattr(murmeli, "load_settings", broken)
+    monkeypatch.setattr(terminal, "load_settings", broken)
     ran = run("train")
     assert (ran.code, ran.out) == (1, "")
     assert "ZeroDivisionError: a fault" in ran.err

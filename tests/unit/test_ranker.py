@@ -10,8 +10,9 @@ from recommender.sources.habit import Habit
 from tests.unit.steps import asked, letters, log_of_letters, positions
 from training.dataset import Log
 from training.fit.popularity import fit_popularity
-from training.fit.ranker import fit_ranker, question
+from training.fit.ranker import fit_ranker
 from training.fit.transitions import fit_transitions
+from training.questions import step
 
 ITEMS = letters("abcd")
 QUERY = asked(ITEMS, "ab")
@@ -160,7 +161,7 @@ def test_the_same_log_and_seed_give_the_same_weights() -> None:
 
 
 def test_a_question_is_asked_from_what_was_known_before_the_event() -> None:
-    query = question(log_of_letters("abcd"), ITEMS, 0, 2)
+    query = step(log_of_letters("abcd"), ITEMS, 0, 2)
     assert query.history.item.tolist() == positions(ITEMS, "ab").tolist()
     assert query.context.now == query.history.time[-1] + 60_000
 

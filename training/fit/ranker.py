@@ -12,12 +12,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize
 
-from recommender.history import Context, Items, Query, history_of
+from recommender.history import Items
 from recommender.model import column_names
 from recommender.ranker import ROWS, Ranker, situation, values_at
 from recommender.sources.base import Scores, Source
 from recommender.types import FloatArray, IntArray, is_use
 from training.dataset import Log
+from training.questions import step
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +68,6 @@ def contest_of(items: Items) -> Contest:
     return MANY_ITEMS if items.codes.size > MANY else FEW_ITEMS
 
 
-def question(log: Log, items: Items, customer: int, t: int) -> Query:
-    """What serving would have been asked just before a customer's event number t."""
-    event = log.events[log.starts[customer] + t]
-    context = Context(int(event["time"]), int(event["zone"]), int(event["channel"]))
-    return Query(items, history_of(log.prefix(customer, t), items), context)
-
-
 def fit_ranker(
     log: Log,
     items: Items,
@@ -116,7 +110,7 @@ def _replay(
     targets = items.positions(log.events["item"][asked])
     contest = contest_of(items)
     for customer, at, target in zip(customers.tolist(), asked.tolist(), targets.tolist(), strict=True):
-        query = question(log, items, customer, at - int(log.starts[customer]))
+        query = step(log, items, customer, at - int(log.starts[customer]))
         scores = [source.score([query])[0] for source in sources]
         rivals = _rivals(scores, target, contest.near)
         rest = rng.integers(0, items.codes.size, contest.rest)

@@ -1,0 +1,60 @@
+"""`murmeli benchmark`: ranking measured on files of one's own, by the field's protocols."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from recommender.settings import Training
+from training.report import Rows, footer, measures
+from training.terminal import Json, Map, mapping_of, progress, show
+
+benchmark_app = typer.Typer(
+    no_args_is_help=True, help="Measure ranking on files of your own, by the field's protocols."
+)
+
+
+@benchmark_app.command("next-use")
+def benchmark_next_use(
+    events: Annotated[Path, typer.Option(help="A behaviour log: CSV, JSONL or Parquet.", show_default=False)],
+    map_: Map = None,
+    split: Annotated[
+        float, typer.Option(min=0.05, max=0.95, help="Share of each customer's events to learn from.")
+    ] = 0.8,
+    seed: int = 7,
+    as_json: Json = False,
+) -> None:
+    """What will this customer use next: chronological, each event ranked before it is known.
+
+    Example: `murmeli benchmark next-use --events log.csv.gz --map customer=user,item=command,at=time`
+    """
+    from training.next_use import run
+
+    with progress(as_json) as report:
+        document = run(events, mapping_of(map_), split=split, seed=seed, progress=report)
+    show(document, as_json, measures("next use", rows_of(document)), footer(document))
+
+
+@benchmark_app.command("top-n")
+def benchmark_top_n(
+    train_: Annotated[Path, typer.Option("--train", help="One line a user: user item item ...; or CSV user,item.")],
+    test: Annotated[Path, typer.Option(help="The items to be found, in the same form.")],
+    k: Annotated[int, typer.Option(min=1, max=1000, help="How many are shown.")] = 20,
+    seed: int = 7,
+    as_json: Json = False,
+) -> None:
+    """What else would this customer want: all items ranked, those of the training file masked.
+
+    Example: `murmeli benchmark top-n --train train.txt.gz --test test.txt.gz`
+    """
+    from training.top_n import run
+
+    with progress(as_json) as report:
+        document = run(train_, test, k, Training(seed=seed), report)
+    show(document, as_json, measures("top n", rows_of(document)), footer(document))
+
+
+def rows_of(document: dict[str, Any]) -> Rows:
+    """A benchmark's rows."""
+    rows: Rows = document["results"]
+    return rows
