@@ -23,8 +23,8 @@ from recommender.errors import MurmeliError, RefusedError, UsageError
 from recommender.history import Context
 from recommender.identity import parse_identity
 from recommender.instants import Clock
+from recommender.plugins import registry_at
 from recommender.recommender import Recommendation, Recommender, Request, SlotRequest
-from recommender.registry import MODELS, Registry
 from recommender.settings import FILE, Settings, commented
 from recommender.stores import open_store
 from recommender.stores.base import Store
@@ -296,7 +296,7 @@ def train(
     from training.pipeline import train as run
 
     with opened(home, reading=True) as (settings, store), progress(as_json) as report:
-        result = run(store, home / MODELS, settings, promote=promote, progress=report)
+        result = run(store, registry_at(home, settings), settings, promote=promote, progress=report)
     show(result.document(), as_json, *judgement_tables(result.judgements), result.summary())
 
 
@@ -375,7 +375,7 @@ def explain(
 
 def recommender_of(home: Path, store: Store, settings: Settings) -> tuple[Recommender, tuple[str, ...]]:
     """Answers as the server would; and what is degraded where the champion must not be loaded."""
-    chosen = choose(Registry(home / MODELS))
+    chosen = choose(registry_at(home, settings))
     for reason in chosen.refused:
         complain(f"{reason} Meanwhile {chosen.model.label} answers.")
     return Recommender(store, chosen.model, settings), ("champion",) if chosen.refused else ()
@@ -438,9 +438,9 @@ def doctor(home: Home = HERE, as_json: Json = False) -> None:
 
     Example: `murmeli doctor --home shop`
     """
-    with opened(home, reading=True) as (_, store):
+    with opened(home, reading=True) as (settings, store):
         kept, ledger = store.check(), store.ledger.state()
-    models = problems_of(Registry(home / MODELS))
+    models = problems_of(registry_at(home, settings))
     problems = [*kept["problems"], *models]
     verdict = [Text(f"wrong: {problem}", "red") for problem in problems] or [Text("All is well.", "green")]
     document = {"ok": not problems, "store": kept, "ledger": ledger, "models": models}

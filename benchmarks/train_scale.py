@@ -24,6 +24,7 @@ STRONG = ("crm", "id")
 
 def train_leg(home: Path) -> dict[str, Any]:
     """The command's own function, with each source's fits timed within its stages."""
+    from recommender.registry import Registry
     from recommender.settings import Settings
     from recommender.stores import open_store
     from training import pipeline
@@ -44,7 +45,7 @@ def train_leg(home: Path) -> dict[str, Any]:
 
     store = open_store(home, strong=STRONG, writable=False)
     with tempfile.TemporaryDirectory() as models:
-        outcome = pipeline.train(store, Path(models), Settings(), promote=False, progress=progress)
+        outcome = pipeline.train(store, Registry(Path(models)), Settings(), promote=False, progress=progress)
     store.close()
     return {
         "document": outcome.document(),

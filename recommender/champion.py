@@ -19,7 +19,7 @@ def load_model(registry: Registry, version: int | str = "champion", name: str = 
     """A published version, after every check of it. NotFoundError, ArtefactError."""
     number = registry.resolve(name, version)
     arrays, manifest = registry.load(name, number)
-    return model_from(arrays, manifest, f"{name}/{number}")
+    return model_from(arrays, manifest, f"{name}/{number}", registry.sources)
 
 
 def choose(registry: Registry, name: str = MAIN) -> Chosen:

@@ -119,10 +119,15 @@ def model_kinds(model: Model) -> dict[Kind, KindEntry]:
     }
 
 
-def model_from(arrays: Mapping[str, Array], manifest: Manifest, label: str) -> Model:
-    """The model that `model_arrays` and `model_kinds` took apart; ArtefactError where the parts do not fit."""
+def model_from(
+    arrays: Mapping[str, Array], manifest: Manifest, label: str, sources: Mapping[str, type[Source]] = SOURCES
+) -> Model:
+    """The model that `model_arrays` and `model_kinds` took apart; ArtefactError where the parts do not fit.
+
+    sources: what it may be made of, by name.
+    """
     try:
-        kinds = {kind: _kind_from(f"{kind}.", entry, arrays) for kind, entry in manifest.kinds.items()}
+        kinds = {kind: _kind_from(f"{kind}.", entry, arrays, sources) for kind, entry in manifest.kinds.items()}
     except (LookupError, TypeError, ValueError) as error:
         why = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise ArtefactError(f"The model {label} does not fit together: {why}. Train again.") from error
@@ -146,18 +151,23 @@ def weights_by_hand(sources: Sequence[Source]) -> FloatArray:
     return np.array([[_BY_HAND.get(column, 0) for column in column_names(sources)]], np.float32)
 
 
-def _kind_from(prefix: str, entry: KindEntry, arrays: Mapping[str, Array]) -> KindModel:
+def _kind_from(
+    prefix: str, entry: KindEntry, arrays: Mapping[str, Array], known: Mapping[str, type[Source]]
+) -> KindModel:
     items = _owned(f"{prefix}items.", arrays)
     ids = PackedTexts(items["ids_bytes"], items["ids_starts"])
     ids.check()
     codes = np.asarray(items["codes"], np.int64)
     if codes.shape != (len(ids),) or bool((codes[1:] <= codes[:-1]).any()):
         raise ValueError("the items' codes are not ascending, one per id")
+    unknown = sorted(set(entry.sources) - known.keys())
+    if unknown:
+        raise ValueError(f"no source is called {unknown[0]!r}; murmeli.toml names a site's own under training.sources")
     owned = {name: _owned(f"{prefix}{name}.", arrays) for name in entry.sources}
     for own in owned.values():
         if {"item", "starts"} <= own.keys():
             _check_rows(own, codes.size)
-    sources = tuple(from_arrays(SOURCES[name], own) for name, own in owned.items())
+    sources = tuple(from_arrays(known[name], own) for name, own in owned.items())
     weights = np.asarray(arrays[f"{prefix}ranker.weights"], np.float32)
     part = KindModel(codes, ids, sources, _ranker(entry.columns, weights, column_names(sources)))
     _try_out(part)

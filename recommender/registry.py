@@ -22,6 +22,8 @@ from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
 
 from recommender.bundle import Array, Manifest, read_bundle, read_manifest, sync_folder, write_bundle
 from recommender.errors import ArtefactError, NotFoundError, StoreError, StoreFullError, UsageError
+from recommender.sources import SOURCES
+from recommender.sources.base import Source
 
 MODELS = "models"
 """The registry's folder in a home."""
@@ -81,8 +83,10 @@ class Stray:
 class Registry:
     """The models in one folder. A version is asked for by its number or by `champion` or `challenger`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, sources: Mapping[str, type[Source]] = SOURCES) -> None:
         self._folder = folder
+        self.sources = sources
+        """What models may be made of, by name."""
 
     def names(self) -> list[str]:
         """The models that have a folder here."""

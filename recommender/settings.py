@@ -38,6 +38,9 @@ class Training(_Table):
     threads: int = Field(default=2, ge=1, description="threads of the fit; part of what makes a run repeatable")
     factors: int = Field(default=64, ge=1, le=1024, description="the length of an item's vector")
     iterations: int = Field(default=15, ge=1, description="passes of alternating least squares")
+    sources: tuple[Annotated[str, Field(pattern=r"^[\w.]+:\w+$")], ...] = Field(
+        default=(), description='models of your own beside the built-in ones, as "module:Class"'
+    )
 
 
 class Serving(_Table):

@@ -10,7 +10,7 @@ from pathlib import Path
 import uvicorn
 
 from recommender.errors import MurmeliError, UsageError
-from recommender.registry import MODELS, Registry
+from recommender.plugins import registry_at
 from recommender.settings import load_settings
 from recommender.stores import open_store
 from serving.app import create_app
@@ -30,7 +30,7 @@ def build(home: Path, store_at: Path | str | None = None) -> Site:
     settings = load_settings(home)
     store = open_store(store_at or home, strong=settings.strong)
     try:
-        return assemble(settings, store, Registry(home / MODELS))
+        return assemble(settings, store, registry_at(home, settings))
     except BaseException:
         store.close()
         raise

@@ -14,9 +14,9 @@ import numpy as np
 from recommender.catalogue import Catalogue
 from recommender.errors import StoreError, UsageError
 from recommender.history import Context, Query, history_of
+from recommender.plugins import registry_at
 from recommender.profile import Profile, fold
 from recommender.recommender import Recommendation, Recommender
-from recommender.registry import MODELS
 from recommender.settings import Settings
 from recommender.stores.base import Store
 from recommender.types import EVENT, USE, IntArray, Kind
@@ -78,7 +78,9 @@ def prepare(store: Store, home: Path, settings: Settings, *, seed: int, customer
     )
     links = _link(store, files, progress)
     since = int((end - HELD_OUT).timestamp() * 1000)
-    outcome = train(store, home / MODELS, settings, promote=True, progress=progress, exam=Exam(since, _rivals))
+    outcome = train(
+        store, registry_at(home, settings), settings, promote=True, progress=progress, exam=Exam(since, _rivals)
+    )
     return Demo(imported, len(links), outcome, _regulars(store, [a for a, _ in links]))
 
 

@@ -7,7 +7,9 @@ import typer
 from recommender import champion
 from recommender.champion import choose
 from recommender.errors import MurmeliError
-from recommender.registry import MAIN, MODELS, Aliases, Registry
+from recommender.plugins import registry_at
+from recommender.registry import MAIN, Aliases, Registry
+from recommender.settings import load_settings
 from training.report import judgement_tables, manifest_table, version_rows, version_table
 from training.terminal import HERE, Home, Json, show
 
@@ -20,7 +22,7 @@ def models_list(home: Home = HERE, as_json: Json = False) -> None:
 
     Example: `murmeli models list`
     """
-    registry = Registry(home / MODELS)
+    registry = registry_at(home, load_settings(home))
     try:
         aliases = registry.aliases()
     except MurmeliError:  # one of the problems below
@@ -52,7 +54,7 @@ def models_show(version: Version, home: Home = HERE, as_json: Json = False) -> N
 
     Example: `murmeli models show champion --json`
     """
-    manifest = Registry(home / MODELS).manifest(MAIN, number_of(version)).model_dump(mode="json")
+    manifest = registry_at(home, load_settings(home)).manifest(MAIN, number_of(version)).model_dump(mode="json")
     tables = manifest_table(f"{MAIN}/{number_of(version)}", manifest), *judgement_tables(manifest["metrics"])
     show(manifest, as_json, *tables)
 
@@ -63,7 +65,7 @@ def models_promote(version: Version, home: Home = HERE, as_json: Json = False) -
 
     Example: `murmeli models promote 3`
     """
-    number = champion.promote(Registry(home / MODELS), number_of(version))
+    number = champion.promote(registry_at(home, load_settings(home)), number_of(version))
     show({"champion": number}, as_json, f"{MAIN}/{number} is the champion.")
 
 
@@ -73,5 +75,5 @@ def models_rollback(home: Home = HERE, as_json: Json = False) -> None:
 
     Example: `murmeli models rollback`
     """
-    number = champion.rollback(Registry(home / MODELS))
+    number = champion.rollback(registry_at(home, load_settings(home)))
     show({"champion": number}, as_json, f"{MAIN}/{number} is the champion again.")

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from pathlib import Path
 
 import numpy as np
 from pydantic import JsonValue
@@ -84,7 +83,7 @@ USUAL = Exam()
 
 
 def train(
-    store: Store, models: Path, settings: Settings, *, promote: bool, progress: Report, exam: Exam = USUAL
+    store: Store, registry: Registry, settings: Settings, *, promote: bool, progress: Report, exam: Exam = USUAL
 ) -> Outcome:
     """Judge, fit and publish. The same log, settings and threads give the same fingerprint.
 
@@ -97,7 +96,7 @@ def train(
     with _timed(outcome, "fit", progress):
         kinds = {subject.kind: refit(judged[subject.kind], subject, settings.training) for subject in subjects}
     with _timed(outcome, "publish", progress):
-        _publish(kinds, Registry(models), settings, outcome, promote=promote)
+        _publish(kinds, registry, settings, outcome, promote=promote)
     return outcome
 
 

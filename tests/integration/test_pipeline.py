@@ -61,7 +61,7 @@ def store_of(events: Sequence[Event], links: Sequence[tuple[str, str]] = ()) -> 
 
 
 def trained(store: Store, home: Path, settings: Settings = SMALL, *, promote: bool = False) -> Outcome:
-    return train(store, home / "models", settings, promote=promote, progress=lambda *_: None)
+    return train(store, Registry(home / "models"), settings, promote=promote, progress=lambda *_: None)
 
 
 def evaluated(store: Store) -> Outcome:

@@ -134,7 +134,7 @@ Break = Callable[[dict[str, Array], dict[str, tuple[str, ...]]], object]
         (lambda a, _: a.update({"feature.neighbours.starts": np.array([0, 4, 2, 3, 4, 5])}), "rows do not fit"),
         (lambda a, _: a.update({"feature.neighbours.starts": np.arange(5)}), "rows do not fit"),
         (lambda a, _: a.update({"feature.transitions.key": np.arange(4)}), "rows do not fit"),
-        (lambda _, e: e.update(sources=("fortune-teller",)), "'fortune-teller' is missing"),
+        (lambda _, e: e.update(sources=("fortune-teller",)), "no source is called 'fortune-teller'"),
         (lambda _, e: e.update(columns=("habit.gone", *e["columns"][1:])), "no source has the column 'habit.gone'"),
     ],
 )

@@ -16,6 +16,7 @@ from training.fit.blend import Pool, fit_blend, pool_of
 from training.fit.factors import FactorSettings, fit_factors
 from training.fit.matrix import user_items, weights_of
 from training.fit.neighbours import fit_neighbours
+from training.fit.own import fit_own
 from training.fit.popularity import fit_popularity
 
 HELD_OUT = 0.2
@@ -57,6 +58,7 @@ def fit_linear(log: Log, items: Items, settings: Training) -> tuple[Source, ...]
         fit_neighbours(weights, threads=settings.threads),
         fit_factors(weights, FactorSettings.of(settings), threads=settings.threads),
         fit_attributes(counts, items),
+        *fit_own(log, items, settings),
     )
 
 
