@@ -55,7 +55,7 @@ def written(home: Path, name: str, body: str) -> tuple[str, ...]:
 
 def test_the_example_of_the_documentation_is_trained_judged_and_served(home: Path) -> None:
     settings = load_settings(home)
-    store = store_of(world())
+    store = store_of(world(customers=24))
     outcome = train(store, registry_at(home, settings), settings, promote=True, progress=lambda *_: None)
     model = load_model(registry_at(home, settings))
     for kind in Kind:
