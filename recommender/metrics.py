@@ -57,6 +57,16 @@ def ndcg(hits: BoolArray, relevant: IntArray) -> Values:
     return _share(hits @ discount, best)
 
 
+def average_precision(hits: BoolArray, relevant: IntArray) -> Values:
+    """The mean, over the wanted items, of the precision at each one's place; NaN where nothing was wanted.
+
+    An item beyond the list counts 0; of more wanted items than places, as many count as there are places.
+    Buckley & Voorhees, "Evaluating evaluation measure stability", 2000.
+    """
+    precision = np.cumsum(hits, axis=1) / np.arange(1, hits.shape[1] + 1)
+    return _share((precision * hits).sum(1), np.minimum(relevant, hits.shape[1]).astype(np.float64))
+
+
 def coverage(lists: IntArray, items: int) -> float:
     """The share of the catalogue that at least one list shows. lists: shape (n, k), positions, -1 for none."""
     return float(np.count_nonzero(_exposure(lists, items)) / items) if items else float("nan")

@@ -5,8 +5,9 @@ from typing import Annotated, Any
 
 import typer
 
+from recommender.errors import UsageError
 from recommender.settings import Training
-from training.report import Rows, footer, measures
+from training.report import Rows, footer, measures, paired
 from training.terminal import Json, Map, mapping_of, progress, show
 
 benchmark_app = typer.Typer(
@@ -37,21 +38,41 @@ def benchmark_next_use(
 
 @benchmark_app.command("top-n")
 def benchmark_top_n(
-    train_: Annotated[Path, typer.Option("--train", help="One line a user: user item item ...; or CSV user,item.")],
-    test: Annotated[Path, typer.Option(help="The items to be found, in the same form.")],
+    train_: Annotated[
+        Path | None, typer.Option("--train", help="One line a user: user item item ...; or CSV user,item.")
+    ] = None,
+    test: Annotated[Path | None, typer.Option(help="The items to be found, in the same form.")] = None,
+    events: Annotated[Path | None, typer.Option(help="A behaviour log: CSV, JSONL or Parquet.")] = None,
+    map_: Map = None,
+    days: Annotated[float, typer.Option(min=0.04, help="With --events: how many of the last days are held out.")] = 30,
     k: Annotated[int, typer.Option(min=1, max=1000, help="How many are shown.")] = 20,
     seed: int = 7,
     as_json: Json = False,
 ) -> None:
-    """What else would this customer want: all items ranked, those of the training file masked.
+    """What else would this customer want.
+
+    With --train and --test: all items ranked, those of the training file masked. With --events: what was used
+    before counts too; the last days of the log are held out, and each customer is asked for once, at their beginning.
 
     Example: `murmeli benchmark top-n --train train.txt.gz --test test.txt.gz`
-    """
-    from training.top_n import run
 
+    Example: `murmeli benchmark top-n --events orders.parquet --map customer=user,item=product,at=time --days 30`
+    """
+    from training import horizon, top_n
+
+    settings = Training(seed=seed)
     with progress(as_json) as report:
-        document = run(train_, test, k, Training(seed=seed), report)
-    show(document, as_json, measures("top n", rows_of(document)), footer(document))
+        if events and not train_ and not test:
+            document = horizon.run(events, mapping_of(map_), days=days, k=k, settings=settings, progress=report)
+            shown = paired(
+                f"the next {days:g} days", rows_of(document), [f"ndcg@{k}", f"recall@{k}", "hit@1", "coverage"]
+            )
+        elif train_ and test and not events and not map_:
+            document = top_n.run(train_, test, k, settings, report)
+            shown = measures("top n", rows_of(document))
+        else:
+            raise UsageError("Give either --train FILE and --test FILE, or --events FILE (with --map and --days).")
+    show(document, as_json, shown, footer(document))
 
 
 def rows_of(document: dict[str, Any]) -> Rows:

@@ -63,6 +63,16 @@ def measures(title: str, rows: Rows) -> Table:
     return table_of(title, [dict(_measured(row, with_interval)) for row in rows])
 
 
+def paired(title: str, rows: Rows, names: Sequence[str]) -> Table:
+    """Ways to rank, one a row, by some measures, and the 95 % interval of how far each is behind the first row."""
+
+    def behind(row: Mapping[str, Any]) -> str:
+        return f"{row['behind' + LOW]:.4f} to {row['behind' + HIGH]:.4f}" if "behind" in row else ""
+
+    shown = [{name: row[name] for name in ("name", *names)} | {"behind, 95 %": behind(row)} for row in rows]
+    return table_of(title, shown)
+
+
 def _measured(row: Mapping[str, Any], with_interval: Sequence[str]) -> Iterator[tuple[str, object]]:
     for name, value in row.items():
         if name == "n" or (name.startswith(MEASURES) and not name.endswith((LOW, HIGH))):

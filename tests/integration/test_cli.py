@@ -377,6 +377,16 @@ def test_a_table_of_measures_fits_a_terminal(run: Run, tmp_path: Path) -> None:
     assert all(name in header for name in ("recall@20", "95 %", "ndcg@20", "coverage", "n"))
 
 
+def test_pages_of_the_next_days_are_judged_on_a_log_and_pairs_on_two_files(run: Run, tmp_path: Path) -> None:
+    lines = [f"c{n % 9},i{n % 7},{1_760_000_000 + n * 40_000}" for n in range(120)]
+    (tmp_path / "log.csv").write_text("customer,item,at\n" + "\n".join(lines))
+    ran = run("benchmark", "top-n", "--events", "log.csv", "--days", "7")
+    assert (ran.code, "behind, 95 %" in ran.out) == (0, True)
+    for options in (["--train", "a.txt"], ["--events", "log.csv", "--test", "a.txt"], []):
+        ran = run("benchmark", "top-n", *options)
+        assert (ran.code, "--events FILE" in ran.err) == (2, True)
+
+
 # The documentation.
 
 
