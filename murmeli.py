@@ -37,6 +37,7 @@ from training.report import (
     judgement_tables,
     side_by_side,
     table_of,
+    tuning_table,
 )
 from training.terminal import (
     HERE,
@@ -311,6 +312,28 @@ def evaluate(home: Home = HERE, as_json: Json = False) -> None:
     with opened(home, reading=True) as (settings, store), progress(as_json) as report:
         result = run(store, settings, progress=report)
     show(result.document(), as_json, *judgement_tables(result.judgements), result.summary())
+
+
+@app.command()
+def tune(
+    home: Home = HERE,
+    trials: Annotated[int, typer.Option(min=1, help="Settings to try for each source, earlier runs counted.")] = 25,
+    minutes: Annotated[float | None, typer.Option(min=0.1, help="Stop after so long; the next run goes on.")] = None,
+    write: Annotated[bool, typer.Option("--write", help="Put what is better into murmeli.toml.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Search the settings of training on the log's own past; nothing is trained or published.
+
+    A search that was stopped goes on where it was. Example: `murmeli tune --minutes 20 --write`
+    """
+    from training.tuning import tune as run
+    from training.tuning import write_training
+
+    with opened(home, reading=True) as (settings, store), progress(as_json) as report:
+        found = run(store, home, settings, trials=trials, minutes=minutes, progress=report)
+    if write and found.better:
+        write_training(home / FILE, found.better)
+    show(found.document(), as_json, tuning_table(found.rows), *found.notes, found.advice(written=write))
 
 
 @app.command()

@@ -38,6 +38,11 @@ class Training(_Table):
     threads: int = Field(default=2, ge=1, description="threads of the fit; part of what makes a run repeatable")
     factors: int = Field(default=64, ge=1, le=1024, description="the length of an item's vector")
     iterations: int = Field(default=15, ge=1, description="passes of alternating least squares")
+    alpha: float = Field(default=40.0, gt=0, description="factors: how much surer a use is than no use")
+    regularisation: float = Field(default=10.0, gt=0, description="factors: how far they are drawn towards zero")
+    customer_discount: float = Field(default=0.8, ge=0, le=3, description="neighbours: discount of busy customers")
+    source_discount: float = Field(default=0.8, ge=0, le=3, description="neighbours: discount of popular items used")
+    target_discount: float = Field(default=0.3, ge=0, le=3, description="neighbours: discount of popular items found")
     sources: tuple[Annotated[str, Field(pattern=r"^[\w.]+:\w+$")], ...] = Field(
         default=(), description='models of your own beside the built-in ones, as "module:Class"'
     )
@@ -125,4 +130,4 @@ def _toml(value: object) -> str:
         return str(value).lower()
     if isinstance(value, tuple):
         return f"[{', '.join(map(_toml, value))}]"
-    return str(value) if isinstance(value, int) else f'"{value}"'
+    return str(value) if isinstance(value, (int, float)) else f'"{value}"'

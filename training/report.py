@@ -81,6 +81,21 @@ def _measured(row: Mapping[str, Any], with_interval: Sequence[str]) -> Iterator[
             yield "95 %", f"{row[name + LOW]:.3f}-{row[name + HIGH]:.3f}"
 
 
+def tuning_table(rows: Rows) -> Table:
+    """What a search found, a source a line: the measure with today's settings and with the best ones, and these."""
+    return table_of("Settings tried", [dict(_searched(row)) for row in rows])
+
+
+def _searched(row: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
+    for name, value in row.items():
+        if name == f"gain{LOW}":
+            yield "gain, 95 %", f"{value:+.4f} to {row[f'gain{HIGH}']:+.4f}"
+        elif name == "settings":
+            yield name, "\n".join(f"{setting} = {found}" for setting, found in value.items())
+        elif name != f"gain{HIGH}":
+            yield name, value
+
+
 def import_table(summary: Mapping[str, Any]) -> Table:
     """The account of an import: every row of the files is in exactly one of accepted, duplicate and rejected."""
     known: dict[str, object] = {}

@@ -15,7 +15,7 @@ from training.fit.attributes import fit_attributes
 from training.fit.blend import Pool, fit_blend, pool_of
 from training.fit.factors import FactorSettings, fit_factors
 from training.fit.matrix import user_items, weights_of
-from training.fit.neighbours import fit_neighbours
+from training.fit.neighbours import NeighbourSettings, fit_neighbours
 from training.fit.own import fit_own
 from training.fit.popularity import fit_popularity
 
@@ -55,7 +55,7 @@ def fit_linear(log: Log, items: Items, settings: Training) -> tuple[Source, ...]
     weights = weights_of(counts)
     return (
         fit_popularity(log, items),
-        fit_neighbours(weights, threads=settings.threads),
+        fit_neighbours(weights, NeighbourSettings.of(settings), settings.threads),
         fit_factors(weights, FactorSettings.of(settings), threads=settings.threads),
         fit_attributes(counts, items),
         *fit_own(log, items, settings),

@@ -25,7 +25,7 @@ class FactorSettings:
     @classmethod
     def of(cls, settings: Training) -> "FactorSettings":
         """What a site's settings say of it."""
-        return cls(factors=settings.factors, iterations=settings.iterations, seed=settings.seed)
+        return cls(settings.factors, settings.alpha, settings.regularisation, settings.iterations, settings.seed)
 
 
 def fit_factors(weights: Matrix, settings: FactorSettings = FactorSettings(), threads: int = 2) -> Factors:

@@ -6,6 +6,7 @@ import numpy as np
 from implicit.nearest_neighbours import ItemItemRecommender
 from scipy import sparse
 
+from recommender.settings import Training
 from recommender.sources.neighbours import Neighbours
 from recommender.sources.usage import Matrix
 from training.fit.matrix import Values, for_implicit, total
@@ -27,6 +28,11 @@ class NeighbourSettings:
     target: float = 0.3
     per_item: int = 400
     """How many neighbours of an item are published."""
+
+    @classmethod
+    def of(cls, settings: Training) -> "NeighbourSettings":
+        """What a site's settings say of it."""
+        return cls(settings.customer_discount, settings.source_discount, settings.target_discount)
 
 
 def fit_neighbours(weights: Matrix, settings: NeighbourSettings = NeighbourSettings(), threads: int = 2) -> Neighbours:
