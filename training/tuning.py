@@ -210,7 +210,7 @@ def _run(
     until: float | None,
     done: Callable[[int], None],
 ) -> None:
-    """Begin at today's settings, or at the end of the range next to them, and go on until there are so many trials in all or the time is up."""
+    """Begin at today's settings, or next to them within the range; end with so many trials in all, or with the time."""
 
     def objective(trial: optuna.Trial) -> float:
         choice = {name: trial.suggest_float(name, r.low, r.high, log=r.log) for name, r in search.ranges.items()}

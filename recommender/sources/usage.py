@@ -51,7 +51,7 @@ def scaled(values: FloatArray, size: int) -> Scores:
     """The scores of the known items, shape (known,), on the common scale; later items, up to `size`, get 0."""
     distance = spread(values)
     full = np.zeros((1, size), np.float32)
-    np.multiply(values, np.float32(1 / distance if distance > 0 else 0), out=full[0, : values.size])
+    np.multiply(values, np.float32(1 / distance if distance > _TINY else 0), out=full[0, : values.size])
     return Scores(full, None, _ZERO)
 
 
@@ -63,4 +63,5 @@ def spread(values: FloatArray) -> float:
     return float(head.max(initial=0) - foot)
 
 
+_TINY = float(np.finfo(np.float32).tiny)
 _ZERO = np.zeros(1, np.float32)
