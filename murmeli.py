@@ -310,7 +310,7 @@ def evaluate(home: Home = HERE, as_json: Json = False) -> None:
     from training.pipeline import evaluate as run
 
     with opened(home, reading=True) as (settings, store), progress(as_json) as report:
-        result = run(store, settings, progress=report)
+        result = run(store, registry_at(home, settings), settings, progress=report)
     show(result.document(), as_json, *judgement_tables(result.judgements), result.summary())
 
 

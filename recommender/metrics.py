@@ -4,7 +4,8 @@ A list is one row of `hits`: shape (n, k), True where the item at that place
 was wanted. `relevant`, shape (n,), is how many items were wanted in all.
 Every measure gives one value per list, so that any mean, interval or paired
 comparison can follow. A question with one right answer is given as `ranks`,
-shape (n,): 1 for the first place, 0 for a miss.
+shape (n,): 1 for the first place, 0 for a miss; `places` gives those of a
+question with several.
 """
 
 from typing import NamedTuple
@@ -15,6 +16,9 @@ import numpy.typing as npt
 from recommender.types import BoolArray, FloatArray, IntArray
 
 Values = npt.NDArray[np.float64]
+
+DRAWN = 50
+"""Draws of a bootstrap that are summed at once: one product of matrices instead of many."""
 
 
 class Interval(NamedTuple):
@@ -28,6 +32,21 @@ class Interval(NamedTuple):
 def pessimistic_rank(scores: FloatArray, item: int) -> int:
     """The place of one item where every tie goes to the others: 1 is first."""
     return int(np.count_nonzero(scores >= scores[item]))
+
+
+def places(scores: FloatArray, wanted: IntArray) -> IntArray:
+    """The place of each wanted item, shape of `wanted`, no two alike: 1 is first, 0 for one without a finite score.
+
+    Every tie goes to the items that are not wanted. With one wanted item this is `pessimistic_rank`.
+    """
+    own = scores[wanted]
+    order = np.argsort(-own, kind="stable")
+    rank = np.zeros(wanted.size, np.int64)
+    for place, at in enumerate(order.tolist()):
+        tied = int(np.count_nonzero(own >= own[at])) - place - 1
+        rank[at] = np.count_nonzero(scores >= own[at]) - tied
+    rank[~np.isfinite(own)] = 0
+    return rank
 
 
 def hit(ranks: IntArray, k: int) -> Values:
@@ -107,13 +126,41 @@ def bootstrap(
     values = values[known]
     if values.size == 0:
         return Interval(float("nan"), float("nan"), float("nan"))
-    cluster = np.arange(values.size) if clusters is None else np.unique(clusters[known], return_inverse=True)[1]
-    size, total = np.bincount(cluster), np.bincount(cluster, values)
+    cluster = np.arange(values.size) if clusters is None else clusters[known]
+    low, high = ends(resampled(values[:, None], cluster, draws=draws, seed=seed)[:, 0], level)
+    return Interval(float(values.mean()), low, high)
+
+
+def resampled(values: Values, clusters: IntArray, *, draws: int = 1000, seed: int = 7) -> Values:
+    """Shape (draws, m): the means of m columns of values over the same customers drawn anew; NaN values are left out.
+
+    values: shape (n, m). clusters: shape (n,), as `bootstrap` has them. NaN where a draw met no value of a column.
+    """
+    _, cluster = np.unique(clusters, return_inverse=True)
+    order = np.argsort(cluster, kind="stable")
+    size = int(cluster.max()) + 1
+    starts = np.searchsorted(cluster[order], np.arange(size))
+    known = ~np.isnan(values[order])
+    total = np.add.reduceat(np.where(known, values[order], 0), starts, axis=0)
+    count = np.add.reduceat(known, starts, axis=0, dtype=np.float64)
     random = np.random.default_rng(seed)
-    drawn = (random.integers(0, size.size, size.size) for _ in range(draws))
-    means = [total[some].sum() / size[some].sum() for some in drawn]
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(float(values.mean()), float(low), float(high))
+    means = []
+    for start in range(0, draws, DRAWN):
+        many = min(DRAWN, draws - start)
+        drawn = np.stack([np.bincount(random.integers(0, size, size), minlength=size) for _ in range(many)]).astype(
+            np.float64
+        )
+        means.append(_share(drawn @ total, drawn @ count))
+    return np.concatenate(means)
+
+
+def ends(means: Values, level: float = 0.95) -> tuple[float, float]:
+    """The ends of the percentile interval of what `resampled` drew, of one column; NaN where it drew nothing."""
+    known = means[~np.isnan(means)]
+    if known.size == 0:
+        return float("nan"), float("nan")
+    low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
 
 
 def calibration_error(probabilities: Values, outcomes: BoolArray, bins: int = 15) -> float:
@@ -121,11 +168,14 @@ def calibration_error(probabilities: Values, outcomes: BoolArray, bins: int = 15
 
     Naeini, Cooper & Hauskrecht, "Obtaining well calibrated probabilities using Bayesian binning", 2015.
     """
-    if probabilities.size == 0:
-        return float("nan")
-    parts = np.array_split(np.argsort(probabilities, kind="stable"), min(bins, probabilities.size))
-    gaps = (abs(float((probabilities[part] - outcomes[part]).sum())) for part in parts)
-    return sum(gaps) / probabilities.size
+    table = reliability(probabilities, outcomes, bins)
+    return sum(abs(said - right) * n for said, right, n in table) / probabilities.size if table else float("nan")
+
+
+def reliability(probabilities: Values, outcomes: BoolArray, bins: int = 15) -> list[tuple[float, float, int]]:
+    """Of each bin of equally many promises, ascending: what was promised and what was kept on average, and how many."""
+    parts = np.array_split(np.argsort(probabilities, kind="stable"), max(min(bins, probabilities.size), 1))
+    return [(float(probabilities[p].mean()), float(outcomes[p].mean()), p.size) for p in parts if p.size]
 
 
 def _exposure(lists: IntArray, items: int) -> Values:

@@ -5,8 +5,8 @@ t is what `fold` makes of the events before t, so training sees exactly what
 serving would have seen.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -23,12 +23,14 @@ class Log:
 
     starts: shape (customers + 1,); events of customer c are events[starts[c]:starts[c + 1]].
     counts, count_starts: the same for what is older than a profile keeps.
+    names: event types and channels by code, those that are known.
     """
 
     starts: IntArray
     events: EventArray
     count_starts: IntArray
     counts: CountArray
+    names: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def customers(self) -> int:
@@ -62,7 +64,7 @@ class Log:
     def select(self, chosen: BoolArray) -> "Log":
         """The same customers with only the chosen events; shape of `chosen`: (n,). Older counts stay."""
         kept = np.concatenate([[0], np.cumsum(chosen)])
-        return Log(kept[self.starts].astype(np.int64), self.events[chosen], self.count_starts, self.counts)
+        return Log(kept[self.starts].astype(np.int64), self.events[chosen], self.count_starts, self.counts, self.names)
 
 
 def log_of(who: npt.NDArray[np.int64], events: EventArray) -> Log:
@@ -83,6 +85,7 @@ def extract(store: Store) -> Log:
         np.concatenate([part.events for part in parts]),
         _join([part.count_starts for part in parts]),
         np.concatenate([part.counts for part in parts]) if parts else np.zeros(0, COUNT),
+        parts[-1].names,
     )
 
 

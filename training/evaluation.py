@@ -1,16 +1,17 @@
-"""How good is a way to rank? Each held-back use is asked for as serving would have been asked, before it is known."""
+"""What every evaluation has in common: ways to rank, what is held back, and the row that says how good one was."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from pydantic import JsonValue
 
-from recommender.history import Context, Query, history_of
-from recommender.metrics import bootstrap, hit, pessimistic_rank, reciprocal_rank
+from recommender.history import Query
+from recommender.metrics import bootstrap, hit, places, reciprocal_rank
 from recommender.model import KindModel
+from recommender.sources.base import Scores
 from recommender.types import BoolArray, FloatArray, IntArray
 from training.fit.kind import Subject
-from training.questions import step
+from training.questions import Asked
 
 Ranking = Callable[[Query], FloatArray]
 """Scores of all items for one question: shape (n,), higher is better, -inf for an item it cannot rank."""
@@ -19,9 +20,6 @@ Row = dict[str, JsonValue]
 
 Report = Callable[[str, float, float | None], None]
 """Called with a stage, how much of it is done, and of how much."""
-
-QUESTIONS = 5_000
-"""At most so many held-back uses are asked for; the interval of the mean reciprocal rank is then below .01."""
 
 DEPTHS = (1, 3, 5)
 
@@ -34,11 +32,55 @@ BLOCK = 100
 
 def model_ranking(model: KindModel) -> Ranking:
     """The way an answer is computed when serving."""
+    return Scoring(model).whole
 
-    def rank(query: Query) -> FloatArray:
-        return model.ranker.blend(query, [source.score([query])[0] for source in model.sources])
 
-    return rank
+class Scoring:
+    """A model's answer and those of its sources alone, out of one pass of scoring for each question."""
+
+    def __init__(self, model: KindModel) -> None:
+        self._model = model
+        self._query: Query | None = None
+        self._scores: list[Scores] = []
+
+    def of(self, query: Query) -> list[Scores]:
+        """What each source says."""
+        if self._query is not query:
+            self._query, self._scores = query, [source.score([query])[0] for source in self._model.sources]
+        return self._scores
+
+    def whole(self, query: Query) -> FloatArray:
+        """The blend."""
+        return self._model.ranker.blend(query, self.of(query))
+
+    def alone(self, asked: Sequence[Asked]) -> dict[str, tuple[str, Ranking]]:
+        """Each source's best single column and its ranking, by the source's name.
+
+        Best is the highest mean reciprocal rank on these questions: the very ones that it is judged on, or some
+        of them, so what its row says is rather too good than too bad.
+        """
+        reached = [np.zeros(len(source.columns)) for source in self._model.sources]
+        for one in asked:
+            for total, part in zip(reached, self.of(one.query), strict=True):
+                dense = one.shown(part.dense(one.query.items.codes.size))
+                total += [reciprocal_rank(places(column, one.wanted)).max(initial=0) for column in dense]
+        return {
+            source.name: (source.columns[int(total.argmax())], self._column(number, int(total.argmax())))
+            for number, (source, total) in enumerate(zip(self._model.sources, reached, strict=True))
+            if total.size
+        }
+
+    def _column(self, source: int, column: int) -> Ranking:
+        def rank(query: Query) -> FloatArray:
+            part = self.of(query)[source]
+            if part.at is None:
+                whole: FloatArray = part.values[column]
+                return whole
+            score = np.full(query.items.codes.size, part.floor[column], np.float32)
+            score[part.at] = part.values[column]
+            return score
+
+        return rank
 
 
 def most_used(query: Query) -> FloatArray:
@@ -64,30 +106,6 @@ def popularity(subject: Subject) -> Ranking:
     return lambda _: score
 
 
-def judge(subject: Subject, held: BoolArray, rankings: dict[str, Ranking], seed: int) -> list[Row]:
-    """One row for each way to rank, on the same questions, with the 95 % interval of its mean reciprocal rank.
-
-    Without a clock the question is what else a customer would use: what they used is neither asked for nor
-    ranked, unless the log holds nothing else to ask for.
-    """
-    asked, else_ = np.flatnonzero(held), not subject.clocked
-    if else_:
-        new = asked[~_known_pairs(subject, held, asked)]
-        asked, else_ = (new, True) if new.size else (asked, False)
-    if asked.size > QUESTIONS:
-        asked = np.sort(np.random.default_rng(seed).choice(asked, QUESTIONS, replace=False))
-    ranks: dict[str, list[int]] = {name: [] for name in rankings}
-    for query, wanted in questions(subject, held, asked):
-        for name, ranking in rankings.items():
-            score = ranking(query)
-            if else_:
-                score = score.copy()
-                score[query.history.item] = -np.inf
-            ranks[name].append(pessimistic_rank(score, wanted) if np.isfinite(score[wanted]) else 0)
-    who = subject.log.who[asked]
-    return [row_of(name, np.array(found, np.int64), who) for name, found in ranks.items()]
-
-
 def before(subject: Subject, held: BoolArray) -> Subject:
     """What may be fitted on: all that was there before the first event held back; without a clock, all the others."""
     time = subject.log.events["time"]
@@ -96,42 +114,18 @@ def before(subject: Subject, held: BoolArray) -> Subject:
     return subject.earlier(time < time[held].min())
 
 
-def _known_pairs(subject: Subject, held: BoolArray, asked: IntArray) -> BoolArray:
-    """Shape of `asked`: whether the customer of each event also used its item in what is not held back."""
-    position = subject.items.positions(subject.log.events["item"])
-    pair = subject.log.who * (subject.items.codes.size + 1) + position
-    return np.isin(pair[asked], pair[subject.uses & ~held])
-
-
-def questions(subject: Subject, held: BoolArray, asked: IntArray) -> Iterator[tuple[Query, int]]:
-    """What serving would have been asked before each event of `asked`, and the position of the right answer.
-
-    With a clock everything earlier is known, held back or not; without one, all that is not held back.
-    """
-    log, items = subject.log, subject.items
-    customers = np.searchsorted(log.starts, asked, "right") - 1
-    kept = None if subject.clocked else log.select(~held)
-    for customer, at in zip(customers.tolist(), asked.tolist(), strict=True):
-        wanted = int(items.positions(log.events["item"][at : at + 1])[0])
-        if kept is None:
-            yield step(log, items, customer, at - int(log.starts[customer])), wanted
-        else:
-            context = Context(int(log.events["time"][at]), int(log.events["zone"][at]))
-            yield Query(items, history_of(kept.profile(customer), items), context), wanted
-
-
 def row_of(name: str, ranks: IntArray, who: IntArray) -> Row:
     """What one way to rank reached; ranks, who: shape (n,), of the questions in order, who: their customers, ascending.
 
     The interval is over customers, or over blocks of time where they are few.
     """
-    mean, low, high = bootstrap(reciprocal_rank(ranks), _clusters(who))
+    mean, low, high = bootstrap(reciprocal_rank(ranks), clusters(who))
     hits = {f"hit@{k}": float(hit(ranks, k).mean()) if ranks.size else float("nan") for k in DEPTHS}
     return {"name": name, **hits, "mrr": mean, "mrr_low": low, "mrr_high": high, "n": ranks.size}
 
 
-def _clusters(who: IntArray) -> IntArray:
-    """Shape (n,): what is drawn together in a bootstrap."""
+def clusters(who: IntArray) -> IntArray:
+    """Shape (n,): what is drawn together in a bootstrap; who: shape (n,), the customers, ascending."""
     _, first, customer = np.unique(who, return_index=True, return_inverse=True)
     if first.size >= CLUSTERS:
         return customer

@@ -7,19 +7,21 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 
 import numpy as np
-from pydantic import JsonValue
+from pydantic import JsonValue, ValidationError
 
 from recommender import champion
 from recommender.bundle import LogRange, Manifest
 from recommender.catalogue import tokens_of
+from recommender.errors import ArtefactError, NotFoundError
 from recommender.model import KindModel, Model, model_arrays, model_kinds
 from recommender.registry import MAIN, Registry
 from recommender.settings import Settings, Training
 from recommender.stores.base import Store
 from recommender.types import BoolArray, Kind, instant
 from training.dataset import Log, extract, items_of
-from training.evaluation import Ranking, Report, Row, before, judge, model_ranking, most_recent, most_used, popularity
+from training.evaluation import Ranking, Report, Row, Scoring, before, most_recent, most_used, popularity
 from training.fit.kind import ENOUGH, Subject, fit_by_habit, fit_kind, held_back, refit
+from training.judge import CHAMPION, MURMELI, judge
 
 TEST = 0.1
 """The newest share of the uses, on which the configuration is judged, once."""
@@ -92,7 +94,7 @@ def train(
     outcome, subjects = _start(store, progress)
     if not subjects:
         return outcome
-    judged = _judge(subjects, settings.training, exam, outcome, progress)
+    judged = _judge(subjects, settings.training, _reigning(registry, settings, outcome), exam, outcome, progress)
     with _timed(outcome, "fit", progress):
         kinds = {subject.kind: refit(judged[subject.kind], subject, settings.training) for subject in subjects}
     with _timed(outcome, "publish", progress):
@@ -100,11 +102,35 @@ def train(
     return outcome
 
 
-def evaluate(store: Store, settings: Settings, *, progress: Report) -> Outcome:
+def evaluate(store: Store, registry: Registry, settings: Settings, *, progress: Report) -> Outcome:
     """Judge the configuration on the newest part of the log, fitted on the rest; publish nothing."""
     outcome, subjects = _start(store, progress)
-    _judge(subjects, settings.training, USUAL, outcome, progress)
+    _judge(subjects, settings.training, _reigning(registry, settings, outcome), USUAL, outcome, progress)
     return outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Reigning:
+    """The champion's configuration, as its manifest states it and as it is fitted today."""
+
+    stated: dict[str, JsonValue]
+    training: Training
+
+
+def _reigning(registry: Registry, settings: Settings, outcome: Outcome) -> Reigning | None:
+    """The champion's configuration, to be judged beside the one at hand; None, with a note, where it cannot be."""
+    try:
+        stated = registry.manifest().configuration
+        found = Training.model_validate(stated)
+    except NotFoundError:
+        return None
+    except (ArtefactError, ValidationError):
+        outcome.notes.append("The champion's settings cannot be read: it is not in the comparison.")
+        return None
+    if not set(found.sources) <= set(settings.training.sources):  # a model never decides what is imported
+        outcome.notes.append("The champion has models of your own that murmeli.toml does not name: it is not compared.")
+        return None
+    return Reigning(stated, found)
 
 
 def _start(store: Store, progress: Report) -> tuple[Outcome, list[Subject]]:
@@ -134,9 +160,17 @@ def subjects_of(store: Store, log: Log) -> list[Subject]:
 
 
 def _judge(
-    subjects: list[Subject], settings: Training, exam: Exam, outcome: Outcome, progress: Report
+    subjects: list[Subject],
+    settings: Training,
+    reigning: Reigning | None,
+    exam: Exam,
+    outcome: Outcome,
+    progress: Report,
 ) -> dict[Kind, KindModel]:
-    """Fits each kind on what is not held back and judges it on what is; returns what was judged."""
+    """Fits each kind on what is not held back and judges it on what is; returns what was judged.
+
+    reigning: the champion's configuration is fitted on the same and asked the same.
+    """
     models = {}
     with _timed(outcome, "judge", progress):
         for subject in subjects:
@@ -145,17 +179,28 @@ def _judge(
             if tested < ENOUGH:
                 few = f"{subject.kind}: {tested} uses to judge by, fewer than {ENOUGH}: habit and popularity rank it."
                 outcome.notes.append(few)
-            models[subject.kind] = fit_kind(earlier, settings) if tested >= ENOUGH else fit_by_habit(earlier)
+            model = models[subject.kind] = _fitted(earlier, settings, tested)
             if tested:
-                rankings = {**rankings_of(models[subject.kind], earlier), **exam.rivals(subject)}
-                outcome.judgements[subject.kind.value] = judge(subject, held, rankings, settings.seed)
+                scoring = Scoring(model)
+                rankings = rankings_of(scoring.whole, earlier) | exam.rivals(subject)
+                if reigning:
+                    other = reigning.training
+                    rival = scoring if other == settings else Scoring(_fitted(earlier, other, tested))
+                    rankings[CHAMPION] = rival.whole
+                rows = judge(subject, held, rankings, settings.seed, model=scoring, progress=progress)
+                about: dict[str, Row] = {CHAMPION: {"configuration": reigning.stated}} if reigning else {}
+                outcome.judgements[subject.kind.value] = [row | about.get(str(row["name"]), {}) for row in rows]
     return models
 
 
-def rankings_of(model: KindModel, earlier: Subject) -> dict[str, Ranking]:
+def _fitted(earlier: Subject, settings: Training, tested: int) -> KindModel:
+    return fit_kind(earlier, settings) if tested >= ENOUGH else fit_by_habit(earlier)
+
+
+def rankings_of(murmeli: Ranking, earlier: Subject) -> dict[str, Ranking]:
     """The ways to rank that every table has; earlier: what the model was fitted on."""
     return {
-        "murmeli": model_ranking(model),
+        MURMELI: murmeli,
         "most-used": most_used,
         "most-recent": most_recent,
         "popularity": popularity(earlier),

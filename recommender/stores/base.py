@@ -9,7 +9,7 @@ An event and what it changes (profile, new identity, new item) are one
 transaction: when `append` returns, it is durable and in the next `profile`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Protocol
@@ -85,6 +85,7 @@ class CustomerLog:
     starts: shape (customers + 1,); events of customer c are events[starts[c]:starts[c + 1]], in a
     profile's order. counts: dtype COUNT, with count_starts as starts.
     customers: shape (customers,), the customer numbers, ascending over the whole scan.
+    names: event types and channels by code, all that the store knows.
     """
 
     customers: IntArray
@@ -92,6 +93,7 @@ class CustomerLog:
     events: EventArray
     count_starts: IntArray
     counts: npt.NDArray[np.void]
+    names: Mapping[int, str]
 
 
 class Events(Protocol):

@@ -1,7 +1,7 @@
 """The store in memory: the contract at its plainest, for tests and trials; gone with the process."""
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -123,13 +123,14 @@ class MemoryEvents:
     def scan(self, batch: int = 20_000) -> Iterator[CustomerLog]:
         with self._state.lock:
             customers = {
-                min(self._state.numbers[name] for name in names): self._state.profile(names)
-                for names in set(map(frozenset, self._state.customers.values()))
+                min(self._state.numbers[name] for name in together): self._state.profile(together)
+                for together in set(map(frozenset, self._state.customers.values()))
             }
+            names = dict(self._state.names)
         numbers = sorted(number for number, profile in customers.items() if len(profile))
         for at in range(0, len(numbers), batch):
             some = numbers[at : at + batch]
-            yield _laid(some, [customers[number] for number in some])
+            yield _laid(some, [customers[number] for number in some], names)
 
     def count(self) -> int:
         return sum(map(len, self._state.logs.values()))
@@ -139,7 +140,7 @@ def _order(record: np.void) -> tuple[int, int, int]:
     return int(record["time"]), int(record["seq"]), int(record["key"])
 
 
-def _laid(numbers: Sequence[int], profiles: Sequence[Profile]) -> CustomerLog:
+def _laid(numbers: Sequence[int], profiles: Sequence[Profile], names: Mapping[int, str]) -> CustomerLog:
     events, counts = [profile.events for profile in profiles], [profile.counts for profile in profiles]
     return CustomerLog(
         customers=np.array(numbers, np.int64),
@@ -147,6 +148,7 @@ def _laid(numbers: Sequence[int], profiles: Sequence[Profile]) -> CustomerLog:
         events=np.concatenate(events),
         count_starts=np.cumsum([0, *map(len, counts)]),
         counts=np.concatenate(counts),
+        names=names,
     )
 
 

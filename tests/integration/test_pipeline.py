@@ -21,8 +21,9 @@ from recommender.types import DAY, FloatArray, IntArray, Kind
 from tests.contracts.worlds import Event, batch
 from tests.integration.serving_world import client_of, site_of
 from training.dataset import extract
-from training.evaluation import before, judge, model_ranking, most_recent, most_used, popularity, questions, row_of
+from training.evaluation import before, model_ranking, most_recent, most_used, popularity, row_of
 from training.fit.kind import held_back
+from training.judge import judge, questions_of
 from training.pipeline import Outcome, evaluate, subjects_of, train
 
 HOUR = 3_600_000
@@ -64,8 +65,8 @@ def trained(store: Store, home: Path, settings: Settings = SMALL, *, promote: bo
     return train(store, Registry(home / "models"), settings, promote=promote, progress=lambda *_: None)
 
 
-def evaluated(store: Store) -> Outcome:
-    return evaluate(store, SMALL, progress=lambda *_: None)
+def evaluated(store: Store, home: Path) -> Outcome:
+    return evaluate(store, Registry(home / "models"), SMALL, progress=lambda *_: None)
 
 
 def row(outcome: Outcome, kind: Kind, name: str = "murmeli") -> dict[str, object]:
@@ -73,7 +74,7 @@ def row(outcome: Outcome, kind: Kind, name: str = "murmeli") -> dict[str, object
 
 
 def test_an_empty_log_makes_no_version_and_says_why(tmp_path: Path) -> None:
-    for outcome in (trained(store_of([]), tmp_path), evaluated(store_of([]))):
+    for outcome in (trained(store_of([]), tmp_path), evaluated(store_of([]), tmp_path)):
         assert (outcome.version, outcome.judgements) == (None, {})
         assert "empty" in outcome.notes[0]
     assert not (tmp_path / "models").exists()
@@ -101,7 +102,7 @@ def test_too_little_evidence_gives_habit_and_popularity_and_says_so(tmp_path: Pa
     assert [source.name for source in model.kinds[Kind.FEATURE].sources] == ["habit", "popularity"]
     assert "habit and popularity" in outcome.notes[0]
     assert "habit and popularity" in outcome.summary()
-    assert evaluated(store).notes == outcome.notes
+    assert evaluated(store, tmp_path).notes == outcome.notes
     answer = Recommender(store, model, SMALL).recommend(
         Request("crm:1", (SlotRequest("home.features"),), Context(21 * DAY))
     )
@@ -246,7 +247,7 @@ def asked(events: Sequence[Event], kind: Kind) -> Iterator[tuple[Query, Store]]:
     by_key = {batch([event]).records["key"][0]: event for event in PERSON}
     history = [by_key[key] for key in log.events["key"][mine].tolist()]
     where = np.flatnonzero(held)
-    for at, (query, _) in zip(where.tolist(), questions(subject, held, where), strict=True):
+    for at, one in zip(where.tolist(), replace(questions_of(subject, held), hide=False).steps(where), strict=True):
         known = (
             history[: at - mine[0]]
             if subject.clocked
@@ -254,7 +255,7 @@ def asked(events: Sequence[Event], kind: Kind) -> Iterator[tuple[Query, Store]]:
         )
         store = store_of(known, LINKS)
         store.items.put(store_of(events).items.changes(0)[1])
-        yield query, store
+        yield one.query, store
 
 
 @pytest.mark.parametrize("kind", list(Kind))
@@ -320,10 +321,10 @@ def test_no_judge_knows_the_answer_before_it_is_given() -> None:
     log = extract(store)
     for subject in subjects_of(store, log):
         where = np.flatnonzero(subject.uses)
-        for at, (query, wanted) in zip(where.tolist(), questions(subject, subject.uses, where), strict=True):
-            assert query.context.now == log.events["time"][at]
-            assert np.all(query.history.time < query.context.now)
-            assert query.items.codes[wanted] == log.events["item"][at]
+        for at, one in zip(where.tolist(), questions_of(subject, subject.uses).steps(where), strict=True):
+            assert one.query.context.now == log.events["time"][at]
+            assert np.all(one.query.history.time < one.query.context.now)
+            assert one.query.items.codes[one.wanted] == log.events["item"][at]
 
 
 @pytest.mark.parametrize("clock", [True, False])
@@ -338,7 +339,8 @@ def test_nothing_of_the_time_that_is_judged_is_fitted_on_no_return_either(clock:
         assert (kept["time"].max() < first) if clock else kept.size == subject.log.events.size - held.sum()
 
 
-def test_what_is_held_back_is_the_newest_tenth_of_each_kind() -> None:
-    outcome = evaluated(store_of(world()))
-    assert [row(outcome, kind)["n"] for kind in Kind] == [36, 72]
+def test_what_is_held_back_is_the_newest_tenth_of_each_kind(tmp_path: Path) -> None:
+    outcome = evaluated(store_of(world()), tmp_path)
+    assert [row(outcome, kind)["steps"] for kind in Kind] == [36, 72]
+    assert [row(outcome, kind)["n"] for kind in Kind] == [12, 72]
     assert outcome.version is None

@@ -1,6 +1,6 @@
 """All profiles, for training: read in ranges of customers, put in order in one go."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,8 +29,9 @@ def scan(database: Database, batch: int) -> Iterator[CustomerLog]:
     try:
         with explained(database.path):
             connection.execute("BEGIN")
+            names = dict(connection.execute("SELECT code, name FROM names"))
             for rows in _batches(connection.execute(_PARTS), batch):
-                yield _log(rows)
+                yield _log(rows, names)
     finally:
         connection.close()
 
@@ -50,7 +51,7 @@ def _batches(rows: Iterator[Row], batch: int) -> Iterator[list[Row]]:
         yield gathered
 
 
-def _log(rows: Sequence[Row]) -> CustomerLog:
+def _log(rows: Sequence[Row], names: Mapping[int, str]) -> CustomerLog:
     is_counts = np.array([not id_ & PART for _, id_, _ in rows])
     customers, owner = np.unique(np.array([row[0] for row in rows], np.int64), return_inverse=True)
     length = np.array([len(body) // EVENT.itemsize for _, _, body in rows]) * ~is_counts
@@ -61,7 +62,7 @@ def _log(rows: Sequence[Row]) -> CustomerLog:
     odd = repeats | (sizes > HISTORY)
     odd[owner[is_counts]] = True
     profiles = {at: add_up([row[1:] for row in rows if row[0] == customers[at]]) for at in np.flatnonzero(odd).tolist()}
-    return _laid(customers, sizes, events, profiles)
+    return _laid(customers, sizes, events, profiles, names)
 
 
 def _sorted(events: EventArray, who: IntArray) -> tuple[EventArray, BoolArray]:
@@ -80,7 +81,9 @@ def _sorted(events: EventArray, who: IntArray) -> tuple[EventArray, BoolArray]:
     return events, repeats
 
 
-def _laid(customers: IntArray, sizes: IntArray, events: EventArray, odd: dict[int, Profile]) -> CustomerLog:
+def _laid(
+    customers: IntArray, sizes: IntArray, events: EventArray, odd: dict[int, Profile], names: Mapping[int, str]
+) -> CustomerLog:
     """Lay profiles end to end: the events as they are, but for some customers a profile of their own."""
     bounds = np.concatenate([[0], np.cumsum(sizes)])
     pieces, counts, done = [EMPTY.events], [EMPTY.counts], 0
@@ -91,7 +94,7 @@ def _laid(customers: IntArray, sizes: IntArray, events: EventArray, odd: dict[in
         sizes[at], count_sizes[at] = profile.events.size, profile.counts.size
         done = at + 1
     whole = np.concatenate([*pieces, events[bounds[done] :]]) if odd else events
-    return CustomerLog(customers, _starts(sizes), whole, _starts(count_sizes), np.concatenate(counts))
+    return CustomerLog(customers, _starts(sizes), whole, _starts(count_sizes), np.concatenate(counts), names)
 
 
 def _starts(sizes: IntArray) -> IntArray:
