@@ -86,6 +86,20 @@ def average_precision(hits: BoolArray, relevant: IntArray) -> Values:
     return _share((precision * hits).sum(1), np.minimum(relevant, hits.shape[1]).astype(np.float64))
 
 
+def rank_score(ranks: IntArray, wanted: IntArray, half_life: float = 5) -> tuple[Values, Values]:
+    """How much a long list is worth to one who reads on with a probability that halves every few places.
+
+    ranks: shape (n, m), the places of the wanted items, 0 for a miss or for none. wanted: shape (n,), how many
+    there are. The item at place `half_life` is read half as often as the first one. Returns, for each list, the share
+    of the best list's worth, NaN where nothing was wanted, and that worth: the paper's score is 100 times the mean
+    share, weighted by it. Breese, Heckerman & Kadie, "Empirical analysis of predictive algorithms", 1998.
+    """
+    worth = np.exp2(-np.arange(max(int(wanted.max(initial=0)), 1)) / (half_life - 1))
+    best = np.concatenate([[0.0], np.cumsum(worth)])[wanted]
+    found = np.where(ranks > 0, np.exp2(-(ranks - 1) / (half_life - 1)), 0.0).sum(1)
+    return _share(found, best), best
+
+
 def coverage(lists: IntArray, items: int) -> float:
     """The share of the catalogue that at least one list shows. lists: shape (n, k), positions, -1 for none."""
     return float(np.count_nonzero(_exposure(lists, items)) / items) if items else float("nan")
@@ -114,11 +128,18 @@ def novelty(lists: IntArray, users_of_item: IntArray, users: int) -> float:
 
 
 def bootstrap(
-    values: Values, clusters: IntArray | None = None, *, draws: int = 1000, level: float = 0.95, seed: int = 7
+    values: Values,
+    clusters: IntArray | None = None,
+    *,
+    weights: Values | None = None,
+    draws: int = 1000,
+    level: float = 0.95,
+    seed: int = 7,
 ) -> Interval:
     """The mean with its percentile interval over customers drawn anew; NaN values are left out.
 
     clusters: shape (n,), the customer of each value, who is then drawn with all of theirs; None: one value each.
+    weights: shape (n,), what each value counts in the mean; None: all alike.
     To compare two rankers on the same customers pass the difference of their values: that is the paired
     interval. Efron, 1979.
     """
@@ -127,8 +148,10 @@ def bootstrap(
     if values.size == 0:
         return Interval(float("nan"), float("nan"), float("nan"))
     cluster = np.arange(values.size) if clusters is None else clusters[known]
-    low, high = ends(resampled(values[:, None], cluster, draws=draws, seed=seed)[:, 0], level)
-    return Interval(float(values.mean()), low, high)
+    weight = np.ones(values.size) if weights is None else weights[known]
+    drawn = resampled(np.stack([values * weight, weight], axis=1), cluster, draws=draws, seed=seed)
+    low, high = ends(_share(drawn[:, 0], drawn[:, 1]), level)
+    return Interval(float(np.average(values, weights=weight)), low, high)
 
 
 def resampled(values: Values, clusters: IntArray, *, draws: int = 1000, seed: int = 7) -> Values:

@@ -4,10 +4,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.table import Table
 
 from recommender.errors import UsageError
 from recommender.settings import Training
-from training.report import Rows, footer, measures, paired
+from training.report import Rows, footer, measures, paired, table_of
 from training.terminal import Json, Map, mapping_of, progress, show
 
 benchmark_app = typer.Typer(
@@ -73,6 +74,48 @@ def benchmark_top_n(
         else:
             raise UsageError("Give either --train FILE and --test FILE, or --events FILE (with --map and --days).")
     show(document, as_json, shown, footer(document))
+
+
+@benchmark_app.command("unseen")
+def benchmark_unseen(
+    log: Annotated[Path, typer.Option(help="Who used what: CSV, JSONL or Parquet.", show_default=False)],
+    items: Annotated[Path | None, typer.Option(help="The items' titles and attributes.", show_default=False)] = None,
+    map_: Map = None,
+    part: Annotated[str, typer.Option(help="The column that tells learning from asking.")] = "part",
+    test: Annotated[
+        str, typer.Option(help="Its value for the visitors who are asked; all others are learned from.")
+    ] = "test",
+    seed: int = 7,
+    as_json: Json = False,
+) -> None:
+    """What else would a visitor use whom training never saw: all but one item given, and two given.
+
+    Example: `murmeli benchmark unseen --log visits.csv.gz --items areas.csv.gz --map customer=visitor,item=area`
+    """
+    from training.unseen import run
+
+    with progress(as_json) as report:
+        document = run(
+            log, items, mapping_of(map_), part=part, test=test, settings=Training(seed=seed), progress=report
+        )
+    show(document, as_json, unseen_table(rows_of(document)), footer(document))
+
+
+def unseen_table(rows: Rows) -> Table:
+    """All but one, then given two: each with the interval of its rank score."""
+    shown = [
+        {
+            "name": row["name"],
+            "all but one": f"{row['rank_score']:.2f}",
+            "95 %": f"{row['rank_score_low']:.1f}-{row['rank_score_high']:.1f}",
+            **{name: f"{row[name]:.3f}" for name in ("hit@1", "hit@5", "mrr")},
+            "given two": f"{row['given_two']:.2f}",
+            "95 % ": f"{row['given_two_low']:.1f}-{row['given_two_high']:.1f}",
+            "fit s": f"{row['fit_seconds']:.1f}",
+        }
+        for row in rows
+    ]
+    return table_of("unseen visitors: rank score, half-life 5", shown)
 
 
 def rows_of(document: dict[str, Any]) -> Rows:

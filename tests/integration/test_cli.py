@@ -94,6 +94,7 @@ ONE_DOCUMENT = [
     "evaluate",
     "benchmark next-use --events log.csv",
     "benchmark top-n --train train.txt --test test.txt",
+    "benchmark unseen --log visits.csv",
     "models list",
     "models show champion",
     "models promote 2",
@@ -119,6 +120,10 @@ def test_every_command_prints_one_json_document(run: Run, shop: Path, tmp_path: 
     (tmp_path / "items.csv").write_text("id,title\nnews,The news\n")
     (tmp_path / "train.txt").write_text("".join(f"{user} {user % 4} {(user + 1) % 4}\n" for user in range(40)))
     (tmp_path / "test.txt").write_text("".join(f"{user} {(user + 2) % 4}\n" for user in range(40)))
+    visits = [
+        f"{user},{(user + step) % 4},{'train' if user % 4 else 'test'}" for user in range(40) for step in (0, 1, 2)
+    ]
+    (tmp_path / "visits.csv").write_text("\n".join(["customer,item,part", *visits]))
     covered = set()
     for line in ONE_DOCUMENT:
         words = line.split()

@@ -17,6 +17,7 @@ from recommender.metrics import (
     ndcg,
     novelty,
     pessimistic_rank,
+    rank_score,
     recall,
     reciprocal_rank,
 )
@@ -162,3 +163,24 @@ def test_calibration_error_is_the_gap_weighted_by_how_often_it_was_promised() ->
     assert calibration_error(np.full(150, 0.7), np.arange(150) % 10 < 7) == pytest.approx(0)
     assert calibration_error(np.ones(10), np.zeros(10, np.bool_)) == 1
     assert math.isnan(calibration_error(np.zeros(0), np.zeros(0, np.bool_)))
+
+
+def test_the_rank_score_halves_every_half_life_less_one_places() -> None:
+    ranks = np.array([[1, 0], [5, 0], [1, 5], [0, 0], [2, 1]])
+    share, best = rank_score(ranks, np.array([1, 1, 2, 1, 2]))
+    second = 2 ** (-1 / 4)
+    assert best == pytest.approx([1, 1, 1 + second, 1, 1 + second])
+    assert share == pytest.approx([1, 0.5, 1.5 / (1 + second), 0, 1])
+
+
+def test_nothing_wanted_has_no_rank_score_and_no_weight() -> None:
+    share, best = rank_score(np.zeros((1, 3), np.int64), np.zeros(1, np.int64))
+    assert np.isnan(share).all()
+    assert best.tolist() == [0]
+
+
+def test_a_weighted_mean_counts_each_value_by_its_weight_also_in_the_interval() -> None:
+    values, weights = np.array([0.0, 1.0, 4.0]), np.array([1.0, 2.0, 1.0])
+    assert bootstrap(values, weights=weights).mean == pytest.approx(6 / 4)
+    repeated = bootstrap(np.array([0.0, 1.0, 1.0, 4.0]), np.array([0, 1, 1, 2]))
+    assert bootstrap(values, weights=weights) == pytest.approx(repeated)

@@ -30,12 +30,17 @@ Scoring = Callable[[IntArray], FloatArray]
 
 def fit_rival_neighbours(name: str, train: Matrix, threads: int, per_item: int = 100) -> Scoring:
     """One of NEIGHBOURS."""
+    similar = fit_similar(name, train, threads, per_item)
+    return lambda customers: np.asarray((train[customers] @ similar).toarray(), np.float32)
+
+
+def fit_similar(name: str, train: Matrix, threads: int, per_item: int = 100) -> Matrix:
+    """Items x items, of one of NEIGHBOURS: a customer's scores are the sum of the rows of what they used."""
     model = NEIGHBOURS[name](K=per_item, num_threads=threads, **TUNED.get(name, {}))
     with catch_warnings():
         simplefilter("ignore", ParameterWarning)  # it warns of a conversion that it does itself
         model.fit(for_implicit(train, np.float32), show_progress=False)
-    similar = sparse.csr_array(model.similarity)
-    return lambda customers: np.asarray((train[customers] @ similar).toarray(), np.float32)
+    return sparse.csr_array(model.similarity)
 
 
 def fit_rival_als(train: Matrix, settings: FactorSettings, threads: int) -> Scoring:

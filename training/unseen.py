@@ -1,0 +1,391 @@
+"""What else would a visitor use whom training never saw? Some of what they used is given, and the rest is asked for.
+
+The protocols of Breese, Heckerman & Kadie, "Empirical analysis of predictive algorithms for collaborative filtering",
+1998. All but one: each item of a visitor with two or more is hidden in turn; every visitor counts the same, however
+many items they have. Given two: ten times, two items of a visitor with three or more are drawn and the rest is asked;
+the rank score is the paper's, over all lists. Given items are not ranked. Visitors are told apart by part and id, for
+a log may number those of each part anew.
+"""
+
+import resource
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from pydantic import JsonValue
+from scipy import sparse
+
+from recommender.catalogue import tokens_of
+from recommender.columns import Names
+from recommender.errors import UsageError
+from recommender.history import Context, Items, Query, history_of
+from recommender.metrics import Values, bootstrap, coverage, gini, hit, novelty, rank_score, reciprocal_rank
+from recommender.model import KindModel
+from recommender.profile import EMPTY, fold
+from recommender.settings import Training
+from recommender.sources.base import Source
+from recommender.sources.usage import Matrix
+from recommender.stores import MEMORY, open_store
+from recommender.top import best
+from recommender.types import EVENT, USE, EventArray, FloatArray, IntArray, Kind, codes64
+from training.catalogues import import_items
+from training.dataset import items_of, log_of
+from training.evaluation import Report, Row, most_recent, most_used
+from training.files import open_table
+from training.fit.kind import Subject, fit_kind
+from training.fit.matrix import total, user_items
+from training.fit.popularity import fit_popularity
+from training.fit.rivals import fit_similar
+
+Rank = Callable[[Sequence[Query]], Sequence[FloatArray]]
+"""Scores of all items for each of some questions, (items,): higher is better, -inf for never."""
+
+DRAWS = 10
+"""How often items are drawn from each visitor in "given two"."""
+
+TOP = 5
+"""How long the lists are whose coverage, novelty and Gini are told."""
+
+BLOCK = 256
+
+CHUNK = 50_000
+
+PENALTY = 30.0
+"""The ridge of the EASE that serves as a baseline; from 10 to 100 it makes no difference on the log it is known for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Which columns of the log say what, and the value of `part` whose visitors are asked."""
+
+    customer: str
+    item: str
+    part: str
+    test: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Task:
+    """train: what may be fitted on. items: the same items first, then those that only test visitors used.
+
+    uses: the test visitors' profiles, one after the other, each item once; starts: shape (visitors + 1,), where each
+    begins.
+    """
+
+    train: Subject
+    items: Items
+    uses: EventArray
+    starts: IntArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cases:
+    """What is asked. visitor: shape (n,), ascending. given, hidden: n x items, 1 where it is one of them."""
+
+    visitor: IntArray
+    given: Matrix
+    hidden: Matrix
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answers:
+    """One ranking's. ranks: shape (n, m), the places of each case's hidden items, 0 where it has fewer or for a miss.
+
+    lists: shape (n, TOP), the first items, -1 for none.
+    """
+
+    ranks: IntArray
+    lists: IntArray
+
+
+def run(
+    log: Path,
+    catalogue: Path | None,
+    mapping: Mapping[str, str],
+    *,
+    part: str = "part",
+    test: str = "test",
+    settings: Training,
+    progress: Report = lambda *_: None,
+) -> Row:
+    """The benchmark as one JSON document. progress: called with (stage, done, of how many)."""
+    started = time.perf_counter()
+    task = read_task(log, catalogue, mapping, part, test)
+    results: list[JsonValue] = list(rows(task, settings, progress))
+    return {
+        "task": "unseen",
+        "results": results,
+        "visitors": {"train": task.train.log.customers, "test": task.starts.size - 1},
+        "seconds": round(time.perf_counter() - started, 2),
+        "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
+    }
+
+
+def read_task(log: Path, catalogue: Path | None, mapping: Mapping[str, str], part: str, test: str) -> Task:
+    """The log cut by its part. Raises UsageError where a file or a column is not there, or a part is empty."""
+    names = _columns(log, mapping, part, test)
+    pairs = {False: dict[tuple[str, str], None](), True: dict[tuple[str, str], None]()}
+    for customer, item, asked in _read(log, names):
+        pairs[asked][customer, item] = None
+    for asked, found in pairs.items():
+        if not found:
+            which = f"a {part} of {test!r}" if asked else f"another {part} than {test!r}"
+            raise UsageError(f"{log} holds no row with {which}. Say what splits it: --part COLUMN --test VALUE.")
+    tokens = _tokens(catalogue, names.item, mapping) if catalogue else {}
+    ids = sorted({item for _, item in pairs[False]} | tokens.keys())
+    known = items_of(ids, [tokens.get(id_, _NONE) for id_ in ids])
+    who, events = _events(list(pairs[False]))
+    asked_who, asked_events = _events(list(pairs[True]))
+    visitors = log_of(asked_who, asked_events)
+    late = sorted({item for _, item in pairs[True]} - set(ids))
+    return Task(
+        Subject(Kind.FEATURE, known, log_of(who, events)), _joined(known, late), visitors.events, visitors.starts
+    )
+
+
+_NONE = np.zeros(0, np.int64)
+
+
+def _joined(known: Items, late: Sequence[str]) -> Items:
+    """The same items, and then some that came after training, of which nothing is known but their ids."""
+    new = items_of(late)
+    starts = np.concatenate([known.token_starts, np.full(new.known, known.token_starts[-1])])
+    codes, ids = np.concatenate([known.codes, new.codes]), [*known.ids, *new.ids]
+    return Items(codes, known.known, ids, starts, known.tokens)
+
+
+def _columns(log: Path, mapping: Mapping[str, str], part: str, test: str) -> Columns:
+    """Where the log has what: as mapped, else by our names, else the first columns beside `part`, in this order."""
+    with closing(open_table(log)) as table:
+        columns = list(table.columns)
+    others = [name for name in columns if name != part]
+    customer = mapping.get("customer") or next(iter([n for n in others if n == "customer"] or others), "")
+    rest = [name for name in others if name != customer]
+    item = mapping.get("item") or next(iter([n for n in rest if n == "item"] or rest), "")
+    absent = [name for name in (customer, item, part) if name not in columns]
+    if absent or customer == item:
+        raise UsageError(
+            f"{log} has the columns {', '.join(columns) or 'none'}; wanted are a visitor's, an item's and `{part}`. "
+            "Say which they are: --map customer=COLUMN,item=COLUMN --part COLUMN"
+        )
+    return Columns(customer, item, part, test)
+
+
+def _read(log: Path, names: Columns) -> Iterator[tuple[str, str, bool]]:
+    """Customer, item, and whether the row is of a test visitor; rows that lack an id are left out."""
+    customers, items = (Names(field, files=True, limit=1 << 62) for field in ("item", "item"))
+    with closing(open_table(log)) as table:
+        for chunk in table.chunks([names.customer, names.item, names.part], CHUNK):
+            who = customers.slots(chunk.columns[names.customer]).tolist()
+            what = items.slots(chunk.columns[names.item]).tolist()
+            for one, item, part in zip(who, what, chunk.columns[names.part], strict=True):
+                if one > 1 and item > 1:
+                    yield customers.texts[one], items.texts[item], str(part) == names.test
+
+
+def _tokens(catalogue: Path, item: str, mapping: Mapping[str, str]) -> dict[str, IntArray]:
+    """The attributes of a catalogue's items, by id; its ids are in the mapped column, in `id`, or in the log's."""
+    with closing(open_table(catalogue)) as table:
+        own = item if item in table.columns and "id" not in table.columns else "id"
+    found = {"id": mapping.get("id", own)}
+    with closing(open_store(MEMORY, strong=())) as store:
+        import_items(store, [catalogue], mapping=found, kind=Kind.FEATURE)
+        return {entry.id: tokens_of(entry) for entry in store.items.changes(0)[1]}
+
+
+def _events(pairs: Sequence[tuple[str, str]]) -> tuple[IntArray, EventArray]:
+    """Uses without a clock, all at one instant, and whose they are: numbered as they come."""
+    number = {customer: place for place, customer in enumerate(dict.fromkeys(customer for customer, _ in pairs))}
+    events = _uses(codes64(item for _, item in pairs))
+    return np.array([number[customer] for customer, _ in pairs], np.int64), events
+
+
+def _uses(codes: IntArray) -> EventArray:
+    events = np.zeros(codes.size, EVENT)
+    events["item"], events["type"], events["key"] = codes, USE, np.arange(1, codes.size + 1)
+    return events
+
+
+def all_but_one(task: Task) -> Cases:
+    """Each item of each visitor with two or more, hidden in turn."""
+    size = np.diff(task.starts)
+    visitor = np.repeat(np.arange(size.size), np.where(size > 1, size, 0))
+    hidden = np.flatnonzero(np.repeat(size > 1, size))
+    return _cases(task, visitor, hidden, np.arange(visitor.size))
+
+
+def given_two(task: Task, seed: int) -> Cases:
+    """All but two of the items of each visitor with three or more, DRAWS times; visitor by visitor."""
+    rng, size = np.random.default_rng(seed), np.diff(task.starts)
+    visitor = np.repeat(np.flatnonzero(size > 2), DRAWS)
+    drawn = [task.starts[who] + rng.permutation(size[who])[2:] for who in visitor.tolist()]
+    case = np.repeat(np.arange(visitor.size), [places.size for places in drawn])
+    return _cases(task, visitor, np.concatenate([_NONE, *drawn]), case)
+
+
+def _cases(task: Task, visitor: IntArray, hidden: IntArray, case: IntArray) -> Cases:
+    """hidden: places in `uses`, case: which case each of them is hidden in."""
+    shape = visitor.size, task.items.codes.size
+    position = task.items.positions(task.uses["item"])
+    ones = np.ones(position.size, np.float32)
+    visits = sparse.csr_array((ones, position, task.starts), shape=(task.starts.size - 1, shape[1]))
+    found = sparse.csr_array((np.ones(case.size, np.float32), (case, position[hidden])), shape=shape)
+    given = sparse.csr_array(visits[visitor] - found)
+    given.eliminate_zeros()
+    return Cases(visitor, given, found)
+
+
+def answer(task: Task, rank: Rank, cases: Cases) -> Answers:
+    """What a ranking says to every case. Ties go to the others, and an item it cannot rank is a miss."""
+    most = int(np.diff(cases.hidden.indptr).max(initial=1))
+    ranks, lists = np.zeros((cases.visitor.size, most), np.int64), np.full((cases.visitor.size, TOP), -1)
+    for start in range(0, cases.visitor.size, BLOCK):
+        part = slice(start, start + BLOCK)
+        queries = [_question(task, given) for given in _rows(cases.given[part])]
+        hidden = _rows(cases.hidden[part])
+        for at, (query, wanted, scores) in enumerate(zip(queries, hidden, rank(queries), strict=True), start):
+            score = scores.copy()
+            score[query.history.item] = -np.inf
+            place = (score >= score[wanted][:, None]).sum(1)
+            ranks[at, : wanted.size] = np.where(np.isfinite(score[wanted]), place, 0)
+            first = best(score, TOP)
+            lists[at, : first.size] = first
+    return Answers(ranks, lists)
+
+
+def _question(task: Task, given: IntArray) -> Query:
+    """What serving would be asked by a visitor of whom these items are known."""
+    profile = fold(EMPTY, _uses(task.items.codes[given]))
+    return Query(task.items, history_of(profile, task.items), Context(now=0))
+
+
+def _rows(matrix: Matrix) -> list[IntArray]:
+    """Which columns each row has."""
+    return [part.astype(np.int64) for part in np.split(matrix.indices, matrix.indptr[1:-1])]
+
+
+def rows(task: Task, settings: Training, progress: Report = lambda *_: None) -> Iterator[Row]:
+    """The table, a row at a time: what the product does, what needs no model, others' models, and its own parts."""
+    started = time.process_time()
+    model = fit_kind(task.train, settings)
+    spent = time.process_time() - started
+    asked = all_but_one(task), given_two(task, settings.seed)
+    champion = None
+    rankings = _rankings(task, model, settings)
+    for number, (name, fit) in enumerate(rankings.items()):
+        started = time.process_time()
+        rank = fit()
+        fitted = time.process_time()
+        answers = [answer(task, rank, cases) for cases in asked]
+        seconds = {"fit_seconds": fitted - started, "rank_seconds": time.process_time() - fitted}
+        if champion is None:
+            champion, seconds["fit_seconds"] = answers, spent
+        measures = _judge(task, asked[0], answers[0], champion[0]) | _judge_two(asked[1], answers[1], champion[1])
+        yield {"name": name, **measures, **{part: round(took, 2) for part, took in seconds.items()}}
+        progress("rows", number + 1, len(rankings))
+
+
+def _judge(task: Task, cases: Cases, found: Answers, champion: Answers) -> Row:
+    """All but one: means over visitors, with intervals; `by_case` is the mean over cases."""
+    rank, count = found.ranks[:, 0], np.bincount(cases.visitor)
+    weight = 1 / count[cases.visitor]
+    share, ahead = _share(found, cases), _share(champion, cases) - _share(found, cases)
+    measures = {"rank_score": share, "hit@1": hit(rank, 1), "hit@5": hit(rank, 5), "mrr": reciprocal_rank(rank)}
+    used, size = total(user_items(task.train.log, task.items), 0), task.items.codes.size
+    row: Row = {"n": cases.visitor.size, "visitors": int(np.count_nonzero(count)), "by_case": _mean(share)}
+    for name, values in (measures | {"behind": ahead}).items():
+        row |= _summary(name, values, cases.visitor, weight)
+    spread = {"coverage": coverage(found.lists, size), "gini": gini(found.lists, size)}
+    spread["novelty"] = novelty(found.lists, used.astype(np.int64), task.train.log.customers)
+    return row | {name: None if np.isnan(value) else value for name, value in spread.items()}
+
+
+def _judge_two(cases: Cases, found: Answers, champion: Answers) -> Row:
+    """Given two: the rank score over all lists, and how much further the champion's is."""
+    share, weight = rank_score(found.ranks, np.diff(cases.hidden.indptr).astype(np.int64))
+    share = 100 * share
+    row = _summary("given_two", share, cases.visitor, weight)
+    row |= _summary("given_two_behind", _share(champion, cases) - share, cases.visitor, weight)
+    return row | {"given_two_n": cases.visitor.size}
+
+
+def _share(found: Answers, cases: Cases) -> Values:
+    """Shape (n,): the rank score of each list, in per cent of the best list's."""
+    return 100 * rank_score(found.ranks, np.diff(cases.hidden.indptr).astype(np.int64))[0]
+
+
+def _mean(values: Values) -> float | None:
+    return float(values.mean()) if values.size else None
+
+
+def _summary(name: str, values: Values, visitor: IntArray, weight: Values) -> Row:
+    found = bootstrap(values, visitor, weights=weight)
+    named = zip((name, f"{name}_low", f"{name}_high"), found, strict=True)
+    return {part: None if np.isnan(value) else value for part, value in named}
+
+
+def _rankings(task: Task, model: KindModel, settings: Training) -> dict[str, Callable[[], Rank]]:
+    """What is compared, by name: each fits something and returns how it ranks."""
+    used = user_items(task.train.log, task.train.items)
+    parts = {source.name: source for source in model.sources if source.name not in ("habit", "popularity")}
+    return {
+        "murmeli": lambda: _model(model),
+        "most-used": lambda: _each(most_used),
+        "most-recent": lambda: _each(most_recent),
+        "popularity": lambda: _source(fit_popularity(task.train.log, task.train.items)),
+        "implicit-cosine": lambda: _linear(task, fit_similar("implicit-cosine", used, settings.threads)),
+        "conditional": lambda: _linear(task, conditional(used)),
+        "ease": lambda: _linear(task, ease(used)),
+        **{f"our {name}": partial(_source, source) for name, source in parts.items()},
+    }
+
+
+def _model(model: KindModel) -> Rank:
+    def rank(queries: Sequence[Query]) -> Sequence[FloatArray]:
+        answers = [source.score(queries) for source in model.sources]
+        return [model.ranker.blend(query, scores) for query, *scores in zip(queries, *answers, strict=True)]
+
+    return rank
+
+
+def _each(ranking: Callable[[Query], FloatArray]) -> Rank:
+    return lambda queries: [ranking(query) for query in queries]
+
+
+def _source(source: Source) -> Rank:
+    """By the first column of one source."""
+    return lambda queries: [
+        scores.dense(query.items.codes.size)[0] for query, scores in zip(queries, source.score(queries), strict=True)
+    ]
+
+
+def _linear(task: Task, weights: "Matrix | FloatArray") -> Rank:
+    """By the sum of the rows of what was used, items x items."""
+
+    def rank(queries: Sequence[Query]) -> Sequence[FloatArray]:
+        scores = np.zeros((len(queries), task.items.codes.size), np.float32)
+        for row, query in zip(scores, queries, strict=True):
+            item = query.history.item[query.history.item < weights.shape[0]]
+            row[: weights.shape[0]] = weights[item].sum(axis=0)
+        return list(scores)
+
+    return rank
+
+
+def conditional(used: Matrix) -> FloatArray:
+    """Items x items: of those who used the row's item, the share who used the column's too."""
+    both = np.asarray((used.T @ used).toarray(), np.float32)
+    return (both / np.maximum(np.diagonal(both), 1)[:, None]).astype(np.float32)
+
+
+def ease(used: Matrix) -> FloatArray:
+    """Items x items: the ridge regression of each item on all the others. Steck, WWW 2019."""
+    gram = np.asarray((used.T @ used).toarray(), np.float64)
+    inverse = np.linalg.inv(gram + PENALTY * np.eye(gram.shape[0]))
+    weights = -inverse / np.diagonal(inverse)
+    np.fill_diagonal(weights, 0)
+    return weights.astype(np.float32)
