@@ -8,7 +8,7 @@ from rich.table import Table
 
 from recommender.errors import UsageError
 from recommender.settings import Training
-from training.report import Rows, footer, measures, paired, table_of
+from training.report import Rows, calm_table, footer, measures, paired, table_of
 from training.terminal import Json, Map, mapping_of, progress, show
 
 benchmark_app = typer.Typer(
@@ -23,18 +23,28 @@ def benchmark_next_use(
     split: Annotated[
         float, typer.Option(min=0.05, max=0.95, help="Share of each customer's events to learn from.")
     ] = 0.8,
+    stability: Annotated[
+        bool, typer.Option("--stability", help="Also show what a calm page costs, at several settings.")
+    ] = False,
+    k: Annotated[int, typer.Option(min=1, max=1000, help="How many that page shows.")] = 6,
     seed: int = 7,
     as_json: Json = False,
 ) -> None:
     """What will this customer use next: chronological, each event ranked before it is known.
 
-    Example: `murmeli benchmark next-use --events log.csv.gz --map customer=user,item=command,at=time`
+    With --stability also how many places of a page of --k items change from one event to the next, at several
+    settings of a placement's `stability`, and what share of the hits that loses; `*` marks the default.
+
+    Example: `murmeli benchmark next-use --events log.csv.gz --map customer=user,item=command,at=time --stability`
     """
+    from training.calm import Calm
     from training.next_use import run
 
+    calm = Calm(k) if stability else None
     with progress(as_json) as report:
-        document = run(events, mapping_of(map_), split=split, seed=seed, progress=report)
-    show(document, as_json, measures("next use", rows_of(document)), footer(document))
+        document = run(events, mapping_of(map_), split=split, seed=seed, calm=calm, progress=report)
+    curve = [calm_table(rows_of(document, "stability"))] if calm else []
+    show(document, as_json, measures("next use", rows_of(document)), *curve, footer(document))
 
 
 @benchmark_app.command("top-n")
@@ -118,7 +128,7 @@ def unseen_table(rows: Rows) -> Table:
     return table_of("unseen visitors: rank score, half-life 5", shown)
 
 
-def rows_of(document: dict[str, Any]) -> Rows:
+def rows_of(document: dict[str, Any], part: str = "results") -> Rows:
     """A benchmark's rows."""
-    rows: Rows = document["results"]
+    rows: Rows = document[part]
     return rows

@@ -20,6 +20,7 @@ from recommender.model import KindModel
 from recommender.settings import Training
 from recommender.sources.base import Source
 from recommender.types import BoolArray, FloatArray, IntArray, Kind
+from training.calm import Calm
 from training.dataset import Log
 from training.evaluation import Ranking, Report, Row, model_ranking, most_recent, most_used, popularity, row_of
 from training.fit.kind import Subject, fit_kind
@@ -29,6 +30,8 @@ from training.questions import step
 
 PACE = 64
 """The half-life of the transitions that serve as baselines, in times that the same steps were met."""
+
+OURS = "murmeli"
 
 Fit = Callable[[Subject], KindModel]
 
@@ -58,27 +61,29 @@ def next_use(
     split: float = 0.8,
     seed: int = 7,
     fit: Fit | None = None,
+    calm: Calm | None = None,
     progress: Report = lambda *_: None,
 ) -> list[Row]:
     """One row for each ranker: `name`, `hit@1`, `hit@3`, `hit@5`, `mrr` and its interval, `n`, and for ours `ece`.
 
     fit: what makes a model of the earlier part; None is what the product does.
+    calm: is shown our scores for each question.
     """
     trial = _trial(log, items, split)
     model = fit(trial.earlier) if fit else fit_kind(trial.earlier, Training(seed=seed))
     steps = fit_transitions(trial.earlier.log, trial.earlier.items)
     rankings: dict[str, Ranking] = {
-        "murmeli": model_ranking(model),
+        OURS: model_ranking(model),
         "most-used": most_used,
         "most-recent": most_recent,
         "popularity": popularity(Subject(Kind.FEATURE, trial.items, trial.earlier.log)),
         "first-order": alone(steps, f"order-1-pace-{PACE}"),
         "second-order": alone(steps, f"order-2-pace-{PACE}"),
     }
-    answers = ask(trial, rankings, progress)
+    answers = ask(trial, rankings, calm, progress)
     who = trial.log.who[trial.asked]
     rows = [row_of(name, said.rank, who) for name, said in answers.items()]
-    rows[0]["ece"] = calibration_error(answers["murmeli"].sure, answers["murmeli"].rank == 1)
+    rows[0]["ece"] = calibration_error(answers[OURS].sure, answers[OURS].rank == 1)
     return rows
 
 
@@ -88,7 +93,9 @@ def alone(source: Source, column: str) -> Ranking:
     return lambda query: source.score([query])[0].dense(query.items.codes.size)[row]
 
 
-def ask(trial: Trial, rankings: dict[str, Ranking], progress: Report = lambda *_: None) -> dict[str, Answers]:
+def ask(
+    trial: Trial, rankings: dict[str, Ranking], calm: Calm | None = None, progress: Report = lambda *_: None
+) -> dict[str, Answers]:
     """Every ranking's answer to every question."""
     size = trial.asked.size
     answers = {name: Answers(np.zeros(size, np.int64), np.zeros(size)) for name in rankings}
@@ -102,6 +109,8 @@ def ask(trial: Trial, rankings: dict[str, Ranking], progress: Report = lambda *_
             score = ranking(query)
             answers[name].rank[number] = _rank(score, rankable, int(wanted[number]))
             answers[name].sure[number] = _surest(score[rankable])
+            if calm and name == OURS:
+                calm.show(customer, score, rankable, int(wanted[number]))
     return answers
 
 
@@ -142,11 +151,16 @@ def _surest(score: FloatArray) -> float:
     return float(1 / np.exp(score - score.max()).sum()) if score.size and np.isfinite(score.max()) else 0.0
 
 
-def run(path: Path, mapping: Mapping[str, str], *, split: float, seed: int, progress: Report) -> dict[str, JsonValue]:
-    """The benchmark on a file, as one JSON document."""
+def run(
+    path: Path, mapping: Mapping[str, str], *, split: float, seed: int, calm: Calm | None = None, progress: Report
+) -> dict[str, JsonValue]:
+    """The benchmark on a file, as one JSON document; `stability` is what calm costs, where that is asked for."""
     started = time.perf_counter()
     log, items = read_log(path, mapping, lambda share, _: progress("read", share, 1))
-    results: list[JsonValue] = [*next_use(log, items, split=split, seed=seed, progress=progress)]
+    results: list[JsonValue] = [*next_use(log, items, split=split, seed=seed, calm=calm, progress=progress)]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     seconds = time.perf_counter() - started
-    return {"task": "next-use", "results": results, "seconds": round(seconds, 2), "peak_rss_mb": round(peak, 1)}
+    document: dict[str, JsonValue] = {"task": "next-use", "results": results}
+    if calm:
+        document["stability"] = [*calm.rows()]
+    return document | {"seconds": round(seconds, 2), "peak_rss_mb": round(peak, 1)}

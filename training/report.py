@@ -52,6 +52,17 @@ def cell(value: object) -> Text:
     return Text("" if value is None else str(value))
 
 
+def calm_table(rows: Rows) -> Table:
+    """What calm costs, a row for each setting; shares in percent of what there is without it, `*` is the default."""
+    return table_of("How calm, and what it costs", [{n: _calm_cell(n, row[n]) for n in row} for row in rows])
+
+
+def _calm_cell(name: str, value: object) -> object:
+    if name == "default":
+        return "*" if value else ""
+    return f"{value:.1%}" if name == "fewer" or name.endswith("_lost") else value
+
+
 def judgement_tables(judgements: Mapping[str, Rows]) -> list[Table]:
     """One table a kind: each row a way to rank, each column a measure, the interval in one column."""
     return [measures(f"{kind}: what will be used next", rows) for kind, rows in judgements.items() if rows]
