@@ -7,10 +7,11 @@ from recommender.errors import UsageError
 from recommender.stores.base import Store
 
 MEMORY = "memory:"
+POSTGRES = ("postgresql://", "postgres://")
 
 
 def open_store(location: str | Path, *, strong: Sequence[str], writable: bool = True) -> Store:
-    """The store at a place: a home folder (SQLite), or `memory:` (gone with the process).
+    """The store at a place: a home folder (SQLite), `postgresql://...`, or `memory:` (gone with the process).
 
     strong: the identity namespaces of which a customer has at most one.
     Raises UsageError for a place of another kind, StoreError where it cannot be opened.
@@ -19,8 +20,12 @@ def open_store(location: str | Path, *, strong: Sequence[str], writable: bool = 
         from recommender.stores.memory import MemoryStore
 
         return MemoryStore(strong)
+    if str(location).startswith(POSTGRES):
+        from recommender.stores.postgres.store import PostgresStore
+
+        return PostgresStore(str(location), strong, writable=writable)
     if "://" in str(location):
-        raise UsageError("A store over the network is not there yet. Give a home folder; the store is then SQLite.")
+        raise UsageError("A store is a home folder (SQLite) or postgresql://user@host:5432/name, not of another kind.")
     from recommender.stores.sqlite.store import SqliteStore
 
     return SqliteStore(Path(location), strong, writable=writable)

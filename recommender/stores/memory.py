@@ -14,7 +14,8 @@ from recommender.errors import ConflictError
 from recommender.identity import link, unlink
 from recommender.profile import EMPTY, Profile, fold, merge
 from recommender.stores.base import CustomerLog, EventBatch, Item, Outcome, StoredEvent
-from recommender.types import USE, Kind
+from recommender.stores.layout import usual_kind
+from recommender.types import Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ class MemoryEvents:
         if int(record["item"]) in batch.items:
             id_, kind = batch.items[int(record["item"])]
             self._state.item_ids[int(record["item"])] = id_
-            self._items.name(id_, kind or (Kind.FEATURE if record["type"] == USE else Kind.CONTENT))
+            self._items.name(id_, kind or usual_kind(int(record["type"])))
         return Outcome.ACCEPTED
 
     def profile(self, identity: str) -> Profile:

@@ -2,8 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -15,15 +13,16 @@ from recommender.profile import EMPTY, HISTORY
 from recommender.stores import open_store
 from recommender.stores.base import Item, Outcome, Store
 from recommender.types import Kind
+from tests.contracts.places import PLACES, place
 from tests.contracts.worlds import Event, batch, profile_of, profiles_in
 
 STRONG = ("crm", "id")
 ACCEPTED, DUPLICATE, CONFLICT = Outcome.ACCEPTED, Outcome.DUPLICATE, Outcome.CONFLICT
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    with closing(open_store("memory:" if request.param == "memory" else tmp_path, strong=STRONG)) as opened:
+@pytest.fixture(params=PLACES)
+def store(request: pytest.FixtureRequest) -> Iterator[Store]:
+    with place(request.param) as where, closing(open_store(where, strong=STRONG)) as opened:
         yield opened
 
 
@@ -86,19 +85,16 @@ def test_a_late_event_gives_the_profile_that_the_ordered_one_gives(store: Store)
     assert store.events.profile("crm:1") == profile_of([early, late])
 
 
-@pytest.mark.parametrize("place", ["memory", "sqlite"])
+@pytest.mark.parametrize("kind", PLACES)
 @settings(max_examples=25, deadline=None)
 @given(data=st.data())
-def test_any_order_and_any_batching_of_the_same_events_give_the_same_profile(place: str, data: st.DataObject) -> None:
+def test_any_order_and_any_batching_of_the_same_events_give_the_same_profile(kind: str, data: st.DataObject) -> None:
     people, times = st.sampled_from(["crm:1", "web:ä", "web:2"]), st.integers(0, 3)
     events = data.draw(st.lists(st.builds(Event, people, st.sampled_from("abcdefgh"), times), max_size=30))
     told = list({(event.identity, event.event_id): event for event in events}.values())
     sent = data.draw(st.permutations(told + told[:3]))
     cuts = sorted(data.draw(st.lists(st.integers(0, len(sent)), max_size=4)))
-    with (
-        TemporaryDirectory() as home,
-        closing(open_store("memory:" if place == "memory" else home, strong=STRONG)) as store,
-    ):
+    with place(kind) as where, closing(open_store(where, strong=STRONG)) as store:
         for start, end in zip([0, *cuts], [*cuts, len(sent)], strict=True):
             append(store, *sent[start:end])
         for identity in ("crm:1", "web:ä", "web:2"):
@@ -289,5 +285,5 @@ def test_a_sound_store_checks_out(store: Store) -> None:
 
 
 def test_a_place_that_is_no_store_is_refused() -> None:
-    with pytest.raises(UsageError, match="not there yet"):
-        open_store("postgresql://somewhere/murmeli", strong=STRONG)
+    with pytest.raises(UsageError, match="not of another kind"):
+        open_store("mysql://somewhere/murmeli", strong=STRONG)

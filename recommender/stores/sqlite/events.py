@@ -10,13 +10,13 @@ import orjson
 from recommender.errors import StoreError
 from recommender.profile import Profile
 from recommender.stores.base import CustomerLog, EventBatch, Outcome, StoredEvent
+from recommender.stores.layout import add_up, by_identity, judge, newest
 from recommender.stores.sqlite import parts
 from recommender.stores.sqlite.database import Database, fetch, number
 from recommender.stores.sqlite.identities import enrol
 from recommender.stores.sqlite.items import name_items
 from recommender.stores.sqlite.scan import scan
-from recommender.stores.sqlite.schema import PART_BITS
-from recommender.types import EVENT, EventArray, IntArray
+from recommender.types import EVENT, IntArray
 
 _STORED = "SELECT ?3, digest FROM events WHERE identity = ?1 AND key = ?2"
 _WRITE = "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?)"
@@ -39,13 +39,13 @@ class SqliteEvents:
     def append(self, batch: EventBatch) -> npt.NDArray[np.uint8]:
         with self._database.writing() as connection:
             who, first_new = enrol(connection, batch.identities, batch.who)
-            order, outcome = _judge(connection, who, batch, first_new)
+            order, outcome = judge(who, batch, first_new, lambda asked: connection.executemany(_STORED, asked))
             accepted = order[outcome[order] == Outcome.ACCEPTED]
             new_names = batch.names.keys() - self._names
             new_items = batch.items.keys() - self._items
             if accepted.size:
                 _write_log(connection, batch, who, accepted)
-                _write_profiles(connection, batch.records[accepted], who[accepted], first_new)
+                parts.extend(connection, *by_identity(who[accepted], batch.records[accepted]), first_new)
                 connection.executemany(
                     "INSERT OR IGNORE INTO names VALUES (?, ?)", [(code, batch.names[code]) for code in new_names]
                 )
@@ -56,15 +56,12 @@ class SqliteEvents:
         return outcome
 
     def profile(self, identity: str) -> Profile:
-        return parts.add_up(self._database.fetch(parts.OF_CUSTOMER, identity))
+        return add_up(self._database.fetch(parts.OF_CUSTOMER, identity))
 
     def recent(self, identity: str, limit: int) -> list[StoredEvent]:
         with self._database.reading() as connection:
-            found = [row for row in fetch(connection, parts.OF_CUSTOMER, identity) if row[0] & parts.PART]
-            events = np.frombuffer(b"".join([body for _, body in found]), EVENT)
-            who = np.repeat([id_ >> PART_BITS for id_, _ in found], [len(body) // EVENT.itemsize for _, body in found])
-            newest = np.lexsort((events["key"], events["seq"], events["time"]))[::-1][:limit]
-            return [_told(connection, int(who[at]), events[at]) for at in newest]
+            found = newest(fetch(connection, parts.OF_CUSTOMER, identity), limit)
+            return [_told(connection, who, event) for who, event in found]
 
     def scan(self, batch: int = 20_000) -> Iterator[CustomerLog]:
         return scan(self._database, batch)
@@ -89,30 +86,6 @@ class SqliteEvents:
             return total, logged, parts.count(connection)
 
 
-def _judge(
-    connection: apsw.Connection, who: IntArray, batch: EventBatch, first_new: int
-) -> tuple[IntArray, npt.NDArray[np.uint8]]:
-    """The events' order by (identity, key), and an Outcome for each: the first of a key counts, the store's at best."""
-    key = batch.records["key"]
-    order = np.lexsort((key, who))
-    sorted_who, sorted_key = who[order], key[order]
-    first = np.ones(order.size, np.bool_)
-    first[1:] = (sorted_who[1:] != sorted_who[:-1]) | (sorted_key[1:] != sorted_key[:-1])
-    group = np.cumsum(first) - 1
-    leader = order[first]
-    truth = batch.digests[leader]
-    stored = np.zeros(leader.size, np.bool_)
-    asked = np.flatnonzero(who[leader] < first_new)
-    if asked.size:
-        questions = zip(who[leader[asked]].tolist(), key[leader[asked]].tolist(), asked.tolist(), strict=True)
-        for at, digest in connection.executemany(_STORED, questions):
-            stored[at], truth[at] = True, digest
-    outcome = np.empty(order.size, np.uint8)
-    repeated = np.where(batch.digests[order] == truth[group], Outcome.DUPLICATE, Outcome.CONFLICT)
-    outcome[order] = np.where(first & ~stored[group], Outcome.ACCEPTED, repeated)
-    return order, outcome
-
-
 def _write_log(connection: apsw.Connection, batch: EventBatch, who: IntArray, accepted: IntArray) -> None:
     records = batch.records[accepted]
     places = accepted.tolist()
@@ -128,13 +101,6 @@ def _write_log(connection: apsw.Connection, batch: EventBatch, who: IntArray, ac
     )
     connection.executemany(_WRITE, rows)
     connection.execute("UPDATE totals SET value = value + ? WHERE name = 'events'", (len(places),))
-
-
-def _write_profiles(connection: apsw.Connection, records: EventArray, who: IntArray, first_new: int) -> None:
-    order = np.lexsort((records["key"], records["seq"], records["time"], who))
-    who = who[order]
-    starts = np.concatenate([[0], np.flatnonzero(who[1:] != who[:-1]) + 1, [who.size]])
-    parts.extend(connection, who[starts[:-1]].tolist(), starts.tolist(), records[order], first_new)
 
 
 def _told(connection: apsw.Connection, identity: int, event: np.void) -> StoredEvent:

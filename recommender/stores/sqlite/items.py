@@ -9,8 +9,9 @@ import orjson
 
 from recommender.errors import ConflictError
 from recommender.stores.base import EventBatch, Item
+from recommender.stores.layout import usual_kind
 from recommender.stores.sqlite.database import Database, number
-from recommender.types import USE, IntArray, Kind, code64
+from recommender.types import IntArray, Kind, code64
 
 _NEXT = "SELECT coalesce(max(change), 0) + 1 FROM items"
 _COLUMNS = "id, kind, title, attributes, available"
@@ -77,14 +78,10 @@ def name_items(
         return unsure
     codes, first = np.unique(batch.records["item"][accepted], return_index=True)
     types = batch.records["type"][accepted[first]].tolist()
-    usual = {code: _usual_kind(type_) for code, type_ in zip(codes.tolist(), types, strict=True) if code in unsure}
+    usual = {code: usual_kind(type_) for code, type_ in zip(codes.tolist(), types, strict=True) if code in unsure}
     change = number(connection, _NEXT)
     rows: Iterable[tuple[int, str, str, int]] = (
         (code, batch.items[code][0], (batch.items[code][1] or kind).value, change) for code, kind in usual.items()
     )
     connection.executemany(_NAME, rows)
     return usual.keys()
-
-
-def _usual_kind(type_: int) -> Kind:
-    return Kind.FEATURE if type_ == USE else Kind.CONTENT

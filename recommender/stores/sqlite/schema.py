@@ -1,11 +1,7 @@
 """What lies in the files, and which versions of it this Murmeli can read.
 
-A profile lies in *parts*: part 0 holds its counts, parts 1, 2, ... its event
-records in order of arrival, SEALED to a part, so that an event rewrites the
-last part alone and reading a profile is one short range. A part's number is
-`identity << PART_BITS | part`: SQLite reads a range of row ids faster than any
-other index. `events` holds the same records one by one, by (identity, key),
-with all that a person or a repeated sending may ask about them.
+A part's number (see layout.py) is a row id: SQLite reads a range of those faster than any other index. `events`
+holds the same records one by one, by (identity, key), with all that a person or a repeated sending may ask about them.
 """
 
 import apsw
@@ -14,9 +10,6 @@ from recommender.errors import StoreError
 
 APPLICATION = 0x4D55524D  # "MURM": what `file` and other readers see
 VERSION = 1
-SEALED = 256
-"""Event records in a full part, 10 kB: what one more event may cost to rewrite."""
-PART_BITS = 24
 
 MAIN = """
 CREATE TABLE identities(

@@ -1,0 +1,43 @@
+"""Every answer that was given, on PostgreSQL."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+
+from recommender.stores.postgres.database import Database, many
+
+_WRITE = """
+INSERT INTO answers VALUES (%s, %s, %s)
+ON CONFLICT (recommendation_id) DO UPDATE SET at = excluded.at, body = excluded.body
+"""
+_STATE = """
+SELECT count(*), pg_total_relation_size('answers'), coalesce(min(at), 0), coalesce(max(at), 0) FROM answers
+"""
+
+
+class PostgresLedger:
+    """The `Ledger` seam on PostgreSQL."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def write(self, recommendations: Sequence[dict[str, Any]]) -> None:
+        rows = [(answer["recommendation_id"], answer["at"], orjson.dumps(answer)) for answer in recommendations]
+        with self._database.writing() as connection:
+            connection.execute("SET LOCAL synchronous_commit TO off")  # nobody waits for the ledger
+            many(connection, _WRITE, sorted(rows))
+
+    def read(self, recommendation_id: str) -> dict[str, Any] | None:
+        rows = self._database.fetch("SELECT body FROM answers WHERE recommendation_id = %s", recommendation_id)
+        return dict(orjson.loads(rows[0][0])) if rows else None
+
+    def prune(self, before: int, most: int) -> int:
+        old = "SELECT recommendation_id FROM answers WHERE at < %s ORDER BY at LIMIT %s FOR UPDATE SKIP LOCKED"
+        with self._database.writing() as connection:
+            query = f"DELETE FROM answers WHERE recommendation_id IN ({old})"  # noqa: S608  our own words
+            return connection.execute(query, (before, most)).rowcount
+
+    def state(self) -> dict[str, int]:
+        answers, size, oldest, newest = self._database.fetch(_STATE)[0]
+        return {"answers": answers, "bytes": size, "oldest": oldest, "newest": newest}
