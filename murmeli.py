@@ -85,7 +85,7 @@ def main() -> None:
         with threadpool_limits(1, "blas"):  # the work is many small products; BLAS threads only get in its way
             app()
     except MurmeliError as error:
-        complain(str(error))
+        complain("\n- ".join([str(error), *(error.reasons if isinstance(error, RefusedError) else ())]))
         sys.exit(2 if isinstance(error, UsageError) else 3 if isinstance(error, RefusedError) else 1)
     except OSError as error:
         complain(f"{error.filename or 'The system'}: {error.strerror or error}.")
@@ -287,18 +287,23 @@ def zone_of(name: str) -> ZoneInfo:
 @app.command()
 def train(
     home: Home = HERE,
-    promote: Annotated[bool, typer.Option("--promote", help="Make it the champion at once.")] = False,
+    promote: Annotated[
+        bool, typer.Option("--promote", help="Make it the champion at once, if the gate lets it.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Train on the whole log, judge it on the newest part, publish it as challenger.
 
-    Where there is no champion yet, it becomes the champion. Example: `murmeli train --promote`
+    Where there is no champion yet, it becomes the champion, if the gate lets it. With --promote the exit code is 3
+    where the gate refuses. Example: `murmeli train --promote`
     """
     from training.pipeline import train as run
 
     with opened(home, reading=True) as (settings, store), progress(as_json) as report:
         result = run(store, registry_at(home, settings), settings, promote=promote, progress=report)
     show(result.document(), as_json, *judgement_tables(result.judgements), result.summary())
+    if promote and result.refused:
+        raise typer.Exit(3)
 
 
 @app.command()

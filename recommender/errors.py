@@ -14,6 +14,8 @@ caller over HTTP, so it never holds a value that a caller sent; the command
 line, whose caller is its reader, may add one.
 """
 
+from collections.abc import Sequence
+
 
 class MurmeliError(Exception):
     """The root of the tree."""
@@ -32,7 +34,13 @@ class ConflictError(MurmeliError):
 
 
 class RefusedError(MurmeliError):
-    """The gate refused."""
+    """The gate refused. reasons: a sentence each."""
+
+    def __init__(self, model: str, reasons: Sequence[str]) -> None:
+        super().__init__(
+            f"The gate refuses {model}. To promote it all the same, force it with a reason: it is recorded."
+        )
+        self.reasons = tuple(reasons)
 
 
 class ArtefactError(MurmeliError):

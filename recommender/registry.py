@@ -40,22 +40,42 @@ _LOCK = ".lock"
 _REMEMBERED = 100
 
 
+class Forced(BaseModel):
+    """A promotion that somebody wanted whatever the gate says. at: when, ISO 8601; who: `cli` or `http`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    version: PositiveInt
+    at: str
+    who: str
+    reason: str
+    objections: tuple[str, ...] = ()
+    """What the gate said."""
+
+
 class Aliases(BaseModel):
-    """Which versions are in use. history: the champions before this one, oldest first."""
+    """Which versions are in use. history: the champions before this one; forced: promotions; both oldest first."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     champion: PositiveInt | None = None
     challenger: PositiveInt | None = None
     history: tuple[PositiveInt, ...] = ()
+    forced: tuple[Forced, ...] = ()
 
-    def promoted(self, version: int) -> "Aliases":
-        """With this champion; the one before is remembered."""
+    def promoted(self, version: int, forced: Forced | None = None) -> "Aliases":
+        """With this champion; the one before is remembered, and so is who forced it and why."""
         if version == self.champion:
             return self
         before = self.history if self.champion is None else (*self.history, self.champion)
         challenger = None if self.challenger == version else self.challenger
-        return Aliases(champion=version, challenger=challenger, history=before[-_REMEMBERED:])
+        all_forced = self.forced if forced is None else (*self.forced, forced)
+        return Aliases(
+            champion=version,
+            challenger=challenger,
+            history=before[-_REMEMBERED:],
+            forced=all_forced[-_REMEMBERED:],
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,13 +188,16 @@ class Registry:
         except ValidationError as error:
             raise ArtefactError(f"{name}/{ALIASES} is damaged. Remove it, then promote a version.") from error
 
-    def promote(self, name: str, version: int | str) -> int:
-        """Make a version the champion, after every check of it; returns its number. The one before is remembered."""
+    def promote(self, name: str, version: int | str, forced: Forced | None = None) -> int:
+        """Make a version the champion, after every check of its bytes; returns its number. The gate is not asked here.
+
+        The one before is remembered, and so is `forced`.
+        """
         number = self.resolve(name, version)
         home = self._home(name)
         read_bundle(home / str(number))
         with _writing(), _locked(home):
-            _write_aliases(home, self.aliases(name).promoted(number))
+            _write_aliases(home, self.aliases(name).promoted(number, forced))
         return number
 
     def rollback(self, name: str = MAIN) -> int:

@@ -127,13 +127,24 @@ class VersionOut(Wire):
     manifest: dict[str, Any] | None = Field(description="Without the list of arrays.")
 
 
+class ForcedOut(Wire):
+    """A promotion whatever the gate says. who: `cli` or `http`; objections: what the gate said."""
+
+    version: int
+    at: str
+    who: str
+    reason: str
+    objections: list[str]
+
+
 class ModelOut(Wire):
-    """One model: its versions, and those in use."""
+    """One model: its versions, those in use, and the promotions that were forced."""
 
     name: str
     champion: int | None
     challenger: int | None
     history: list[int]
+    forced: list[ForcedOut]
     versions: list[VersionOut]
 
 
@@ -162,10 +173,11 @@ class Health(Wire):
 
 
 class Problem(BaseModel):
-    """RFC 9457; `type` is stable, `errors` says where a request does not fit."""
+    """RFC 9457; `type` is stable, `errors` says where a request does not fit, `reasons` why the gate refused."""
 
     type: str
     title: str
     status: int
     detail: str
     errors: list[dict[str, str]] | None = None
+    reasons: list[str] | None = None

@@ -52,11 +52,10 @@ _THEIRS = {
 }
 
 
-def problem(status: int, code: str, title: str, detail: str, errors: Sequence[dict[str, str]] = ()) -> Response:
-    """One problem document."""
+def problem(status: int, code: str, title: str, detail: str, **more: Sequence[object]) -> Response:
+    """One problem document; more: extension members, left out where empty."""
     content: dict[str, Any] = {"type": TYPE + code, "title": title, "status": status, "detail": detail}
-    if errors:
-        content["errors"] = list(errors)
+    content |= {name: list(values) for name, values in more.items() if values}
     headers = {"Retry-After": RETRY_AFTER} if status == HTTPStatus.SERVICE_UNAVAILABLE else None
     return Response(orjson.dumps(content), status, headers, MEDIA_TYPE)
 
@@ -84,7 +83,7 @@ def install(app: FastAPI) -> None:
 
 async def _of_ours(_: Request, error: Exception) -> Response:
     status, code, title = next(_OURS[kind] for kind in type(error).__mro__ if kind in _OURS)
-    return problem(status, code, title, str(error))
+    return problem(status, code, title, str(error), reasons=error.reasons if isinstance(error, RefusedError) else ())
 
 
 async def _of_theirs(_: Request, error: Exception) -> Response:
@@ -104,7 +103,7 @@ async def _of_validation(request: Request, error: Exception) -> Response:
         return unreadable_json()
     errors = [{"at": _place(one["loc"]), "code": one["type"], "detail": one["msg"]} for one in found]
     distinct = list({one["at"]: one for one in reversed(errors)}.values())[::-1][:MOST_ERRORS]
-    return problem(422, "invalid", "The request does not fit", "See `errors`: where, what, and why.", distinct)
+    return problem(422, "invalid", "The request does not fit", "See `errors`: where, what, and why.", errors=distinct)
 
 
 def cross_site_problem() -> Response:

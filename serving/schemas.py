@@ -190,9 +190,19 @@ class UnlinkCall(Wire):
     identity: Identity
 
 
+class PromoteCall(Wire):
+    """How a promotion is meant; the body may be missing."""
+
+    model_config = example(force="The search is broken in the champion; approved by the owner of the site.")
+
+    force: Annotated[str, Field(min_length=1, max_length=500, pattern=_PLAIN)] | None = Field(
+        None, description="Why it is to be promoted whatever the gate says; recorded."
+    )
+
+
 _PARAMETERS = {"body", "query", "path", "customer", "item", "placement", "k", "channel", "at", "exclude", "limit"}
 FIELD_NAMES = frozenset(_PARAMETERS | {"name", "version"}).union(
     *(model.model_fields for model in (SlotOfCall, ContextOfCall, RecommendCall, RankCall, ItemOfCall)),
-    *(model.model_fields for model in (LinkCall, UnlinkCall)),
+    *(model.model_fields for model in (LinkCall, UnlinkCall, PromoteCall)),
 )
 """Every name that a call may hold; a place in a problem document is made of these alone."""

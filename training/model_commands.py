@@ -6,12 +6,12 @@ import typer
 
 from recommender import champion
 from recommender.champion import choose
-from recommender.errors import MurmeliError
+from recommender.errors import MurmeliError, RefusedError
 from recommender.plugins import registry_at
 from recommender.registry import MAIN, Aliases, Registry
 from recommender.settings import load_settings
 from training.report import judgement_tables, manifest_table, version_rows, version_table
-from training.terminal import HERE, Home, Json, show
+from training.terminal import HERE, Home, Json, opened, show
 
 models_app = typer.Typer(no_args_is_help=True, help="List, inspect, promote and roll back trained models.")
 
@@ -50,22 +50,41 @@ def number_of(version: str) -> str:
 
 @models_app.command("show")
 def models_show(version: Version, home: Home = HERE, as_json: Json = False) -> None:
-    """One version's manifest: what it was made of, and how good it was.
+    """One version's manifest: what it was made of, how good it was, and who forced it upon the gate, if anybody did.
 
     Example: `murmeli models show champion --json`
     """
-    manifest = registry_at(home, load_settings(home)).manifest(MAIN, number_of(version)).model_dump(mode="json")
-    tables = manifest_table(f"{MAIN}/{number_of(version)}", manifest), *judgement_tables(manifest["metrics"])
-    show(manifest, as_json, *tables)
+    registry = registry_at(home, load_settings(home))
+    number = registry.resolve(MAIN, number_of(version))
+    manifest = registry.manifest(MAIN, number).model_dump(mode="json")
+    forced = [one for one in registry.aliases().forced if one.version == number]
+    told = [f"Forced at {one.at} ({one.who}): {one.reason}" for one in forced]
+    tables = manifest_table(f"{MAIN}/{number}", manifest), *judgement_tables(manifest["metrics"])
+    show(manifest | {"forced": [one.model_dump() for one in forced]}, as_json, *tables, *told)
 
 
 @models_app.command("promote")
-def models_promote(version: Version, home: Home = HERE, as_json: Json = False) -> None:
-    """Make a version the champion, after checking every byte of it; a running server follows.
+def models_promote(
+    version: Version,
+    home: Home = HERE,
+    force: Annotated[
+        str | None, typer.Option("--force", help="Promote it whatever the gate says; why is recorded.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Make a version the champion, if the gate lets it; a running server follows.
+
+    The gate refuses, with exit code 3 and its reasons, a version that is worse than the champion or than a baseline.
 
     Example: `murmeli models promote 3`
     """
-    number = champion.promote(registry_at(home, load_settings(home)), number_of(version))
+    try:
+        with opened(home, reading=True) as (settings, store):
+            number = champion.promote(registry_at(home, settings), number_of(version), store=store, force=force)
+    except RefusedError as refusal:
+        if as_json:
+            show({"refused": refusal.reasons}, as_json)
+        raise
     show({"champion": number}, as_json, f"{MAIN}/{number} is the champion.")
 
 

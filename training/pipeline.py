@@ -12,7 +12,7 @@ from pydantic import JsonValue, ValidationError
 from recommender import champion
 from recommender.bundle import LogRange, Manifest
 from recommender.catalogue import tokens_of
-from recommender.errors import ArtefactError, NotFoundError
+from recommender.errors import ArtefactError, NotFoundError, RefusedError
 from recommender.model import KindModel, Model, model_arrays, model_kinds
 from recommender.registry import MAIN, Registry
 from recommender.settings import Settings, Training
@@ -29,7 +29,10 @@ TEST = 0.1
 
 @dataclass(slots=True)
 class Outcome:
-    """What a run did. judgements: the table of each kind; seconds: of each part; version: None where none was made."""
+    """What a run did. judgements: the table of each kind; seconds: of each part; version: None where none was made.
+
+    refused: why the gate did not let the version be the champion, where it was to be.
+    """
 
     log: LogRange
     judgements: dict[str, list[Row]] = field(default_factory=dict)
@@ -37,6 +40,7 @@ class Outcome:
     seconds: dict[str, float] = field(default_factory=dict)
     version: int | None = None
     champion: bool = False
+    refused: tuple[str, ...] = ()
     fingerprint: str = ""
 
     def document(self) -> dict[str, object]:
@@ -44,6 +48,7 @@ class Outcome:
         return {
             "version": self.version,
             "champion": self.champion,
+            "refused": self.refused,
             "fingerprint": self.fingerprint,
             "log": self.log.model_dump(),
             "results": self.judgements,
@@ -60,6 +65,9 @@ class Outcome:
         if self.version is not None:
             state = "the champion" if self.champion else f"the challenger: `murmeli models promote {self.version}`"
             lines.append(f"{MAIN}/{self.version} ({self.fingerprint[:12]}) is {state}.")
+        if self.refused:
+            lines.append("The gate does not let it be the champion; what answered before goes on answering:")
+            lines += [f"- {reason}" for reason in self.refused]
         return "\n".join(lines)
 
 
@@ -89,7 +97,8 @@ def train(
 ) -> Outcome:
     """Judge, fit and publish. The same log, settings and threads give the same fingerprint.
 
-    The new version is the challenger; it becomes the champion where there is none, or where `promote` says so.
+    The new version is the challenger; it becomes the champion where there is none, or where `promote` says so, if
+    the gate lets it.
     """
     outcome, subjects = _start(store, progress)
     if not subjects:
@@ -98,7 +107,10 @@ def train(
     with _timed(outcome, "fit", progress):
         kinds = {subject.kind: refit(judged[subject.kind], subject, settings.training) for subject in subjects}
     with _timed(outcome, "publish", progress):
-        _publish(kinds, registry, settings, outcome, promote=promote)
+        _publish(kinds, registry, settings, outcome)
+    with _timed(outcome, "gate", progress):
+        if promote or registry.aliases(MAIN).champion is None:
+            _promote(store, registry, outcome)
     return outcome
 
 
@@ -207,9 +219,7 @@ def rankings_of(murmeli: Ranking, earlier: Subject) -> dict[str, Ranking]:
     }
 
 
-def _publish(
-    kinds: dict[Kind, KindModel], registry: Registry, settings: Settings, outcome: Outcome, *, promote: bool
-) -> None:
+def _publish(kinds: dict[Kind, KindModel], registry: Registry, settings: Settings, outcome: Outcome) -> None:
     model = Model(kinds)
     manifest = Manifest(
         code_version=version("murmeli"),
@@ -221,9 +231,16 @@ def _publish(
     )
     outcome.version = registry.publish(MAIN, model_arrays(model), manifest)
     outcome.fingerprint = registry.manifest(MAIN, outcome.version).fingerprint
-    outcome.champion = promote or registry.aliases(MAIN).champion is None
-    if outcome.champion:
-        champion.promote(registry, outcome.version)
+
+
+def _promote(store: Store, registry: Registry, outcome: Outcome) -> None:
+    """Make what was published the champion, if the gate lets it."""
+    assert outcome.version is not None, "it was published"  # noqa: S101 - for the type checker
+    try:
+        champion.promote(registry, outcome.version, store=store)
+        outcome.champion = True
+    except RefusedError as refusal:
+        outcome.refused = refusal.reasons
 
 
 @contextmanager

@@ -123,7 +123,8 @@ def import_table(summary: Mapping[str, Any]) -> Table:
 
 
 def version_rows(versions: Sequence[Version], aliases: Aliases) -> list[dict[str, Any]]:
-    """Every version of the model, its state, and what points at it."""
+    """Every version of the model, its state, what points at it, and why it was forced upon the gate, if it was."""
+    forced = {one.version: one.reason for one in aliases.forced}
     return [
         {
             "version": f"{MAIN}/{v.number}",
@@ -133,14 +134,16 @@ def version_rows(versions: Sequence[Version], aliases: Aliases) -> list[dict[str
             "fingerprint": v.manifest.fingerprint[:12] if v.manifest else "",
             "state": "refused" if v.reason else "ok",
             "reason": v.reason,
+            "forced": forced.get(v.number),
         }
         for v in versions
     ]
 
 
 def version_table(rows: Rows) -> Table:
-    """The versions without the reasons, which want lines of their own."""
-    shown = [{name: value for name, value in row.items() if name != "reason"} for row in rows]
+    """The versions without the reasons, which want lines of their own; why one was forced is shown where any was."""
+    left_out = ["reason"] if any(row["forced"] for row in rows) else ["reason", "forced"]
+    shown = [{name: value for name, value in row.items() if name not in left_out} for row in rows]
     return table_of("Models", [row | {"created": row["created"][:16].replace("T", " ")} for row in shown])
 
 

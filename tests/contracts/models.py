@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import numpy as np
+from pydantic import JsonValue
 
 from recommender.bundle import LogRange, Manifest
+from recommender.gate import BASELINES
 from recommender.model import KindModel, Model, column_names, model_kinds, untrained
 from recommender.ranker import ROWS, Ranker
 from recommender.registry import Registry
@@ -63,7 +65,21 @@ def bank() -> Model:
     return Model({**untrained().kinds, Kind.FEATURE: features})
 
 
-def manifest_of(model: Model) -> Manifest:
-    """A manifest as training would write it."""
+def manifest_of(model: Model, behind: float = 0.1) -> Manifest:
+    """A manifest as training would write it. behind: by how much each baseline is behind the model."""
     log = LogRange(first=1, last=2, events=3, customers=4)
-    return Manifest(code_version="0.1.0", seed=7, configuration={}, log=log, kinds=model_kinds(model))
+    return Manifest(
+        code_version="0.1.0",
+        seed=7,
+        configuration={},
+        log=log,
+        kinds=model_kinds(model),
+        metrics={kind.value: figures(behind) for kind in model.kinds},
+    )
+
+
+def figures(behind: float) -> list[JsonValue]:
+    """A backtest of 100 uses in which each baseline is so far behind."""
+    difference = {"behind": behind, "behind_low": behind - 0.01, "behind_high": behind + 0.01, "behind_se": 0.005}
+    baselines: list[JsonValue] = [{"name": name, "n": 100, "mrr": 0.5 - behind, **difference} for name in BASELINES]
+    return [{"name": "murmeli", "n": 100, "mrr": 0.5}, *baselines]

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from fastapi.testclient import TestClient
 
-from recommender.bundle import LogRange, Manifest
-from recommender.model import KindModel, Model, column_names, model_arrays, model_kinds
+from recommender.model import KindModel, Model, column_names, model_arrays
 from recommender.ranker import Ranker
 from recommender.registry import MAIN, Registry
 from recommender.settings import Settings
@@ -18,6 +17,7 @@ from recommender.stores import open_store
 from recommender.types import FloatArray, IntArray, Kind, codes64
 from serving.app import create_app
 from serving.site import Site, assemble
+from tests.contracts.models import manifest_of
 
 FEATURES = ("cards", "loan", "pay-bill")
 PAGE = {"customer": "crm:1", "slots": [{"placement": "home.features"}]}
@@ -59,11 +59,10 @@ def _kind(codes: IntArray, ids: list[str], share: FloatArray) -> KindModel:
     return KindModel(codes, ids, sources, Ranker(columns, np.ones((1, len(columns)), np.float32)))
 
 
-def publish(home: Path, item: str) -> int:
-    """Publish a model that favours a feature; it is the challenger."""
+def publish(home: Path, item: str, behind: float = 0.1) -> int:
+    """Publish a model that favours a feature; it is the challenger. behind: by how much the baselines are behind it."""
     model = favouring(item)
-    manifest = Manifest(code_version="0", seed=7, configuration={}, log=LogRange(), kinds=model_kinds(model))
-    return Registry(home / "models").publish(MAIN, model_arrays(model), manifest)
+    return Registry(home / "models").publish(MAIN, model_arrays(model), manifest_of(model, behind))
 
 
 def event(n: int, item: str = "pay-bill", **more: object) -> dict[str, Any]:

@@ -149,7 +149,7 @@ def test_a_kind_without_a_clock_is_judged_so_beside_one_that_has_a_clock(tmp_pat
 
 
 def test_without_a_clock_what_goes_together_is_learned(tmp_path: Path) -> None:
-    store = store_of(world(rounds=10, clock=False))
+    store = store_of(world(rounds=10, clock=False, kinds=[Kind.CONTENT]))
     assert not any(subject.clocked for subject in subjects_of(store, extract(store)))
     outcome = trained(store, tmp_path)
     assert row(outcome, Kind.CONTENT)["hit@1"] == 1

@@ -7,7 +7,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from recommender.types import DAY
-from serving.answers import ExplanationOut, RankingOut, RecommendationOut
+from serving.answers import ExplanationOut, Problem, RankingOut, RecommendationOut
 from tests.integration.serving_world import FEATURES, PAGE, client_of, event, publish, shown, site_of
 
 
@@ -154,6 +154,24 @@ def test_a_promoted_model_answers_next_and_a_rollback_brings_back_the_one_before
     found: dict[str, Any] = client.get("/v1/models").json()
     assert found["serving"] == "main/1"
     assert [(one["version"], one["ok"]) for one in found["models"][0]["versions"]] == [(1, True), (2, True)]
+
+
+def test_what_the_gate_refuses_is_a_problem_with_its_reasons_and_force_is_recorded(
+    client: TestClient, tmp_path: Path
+) -> None:
+    publish(tmp_path, "loan", behind=-0.1)
+    refused = client.post("/v1/models/main/1/promote")
+    problem = Problem.model_validate_json(refused.content)
+    assert (refused.status_code, problem.type) == (409, "urn:murmeli:problem:refused")
+    assert problem.reasons is not None
+    assert problem.reasons[0].startswith("feature: worse than most-used: mrr 0.5000 against 0.6000")
+    assert client.get("/v1/models").json()["models"][0]["champion"] is None
+    for force in ("", "two\nlines", 7):
+        assert client.post("/v1/models/main/1/promote", json={"force": force}).status_code == 422
+    assert client.post("/v1/models/main/1/promote", json={"force": "The owner says so."}).json()["serving"] == "main/1"
+    (record,) = client.get("/v1/models").json()["models"][0]["forced"]
+    assert (record["version"], record["who"], record["reason"]) == (1, "http", "The owner says so.")
+    assert record["objections"] == problem.reasons
 
 
 def test_a_damaged_champion_is_refused_and_the_old_one_goes_on(
