@@ -128,7 +128,44 @@ def unseen_table(rows: Rows) -> Table:
     return table_of("unseen visitors: rank score, half-life 5", shown)
 
 
+@benchmark_app.command("new-items")
+def benchmark_new_items(
+    events: Annotated[Path, typer.Option(help="A behaviour log: CSV, JSONL or Parquet.", show_default=False)],
+    map_: Map = None,
+    items: Annotated[Path | None, typer.Option(help="The catalogue of the log's items, if there is one.")] = None,
+    days: Annotated[float, typer.Option(min=0.04, help="How many of the last days are held out.")] = 30,
+    share: Annotated[float, typer.Option(min=0.001, max=0.9, help="Share of the items that are made new.")] = 0.1,
+    seed: int = 7,
+    as_json: Json = False,
+) -> None:
+    """How well are items ranked that were added after training, by title and attributes alone.
+
+    A share of the items loses all its events before the last days and is given back as a catalogue entry. Without
+    --items, --map may name columns of the log that describe an item: `title`, or an attribute of any name.
+
+    Example: `murmeli benchmark new-items --events orders.parquet
+    --map customer=user,item=product,at=time,title=name,price=unit_price`
+    """
+    from training.new_items import run
+
+    with progress(as_json) as report:
+        document = run(
+            events,
+            mapping_of(map_),
+            catalogue=items,
+            days=days,
+            share=share,
+            settings=Training(seed=seed),
+            progress=report,
+        )
+    tables = [
+        paired(f"among {document['new_items']} new items", rows_of(document), ["ndcg@20", "recall@20", "coverage"]),
+        paired("whole pages", rows_of(document, "whole"), ["ndcg@20", "recall@20", "coverage", "share of places"]),
+    ]
+    show(document, as_json, *tables, footer(document))
+
+
 def rows_of(document: dict[str, Any], part: str = "results") -> Rows:
-    """A benchmark's rows."""
+    """A table of a benchmark."""
     rows: Rows = document[part]
     return rows

@@ -95,6 +95,7 @@ ONE_DOCUMENT = [
     "benchmark next-use --events log.csv",
     "benchmark top-n --train train.txt --test test.txt",
     "benchmark unseen --log visits.csv",
+    "benchmark new-items --events log.csv --days 10 --share 0.4",
     "models list",
     "models show champion",
     "models promote 2",
