@@ -74,6 +74,7 @@ app.add_typer(models_app, name="models")
 Files = Annotated[list[Path], typer.Argument(help="CSV, JSONL or Parquet, gzip too.", show_default=False)]
 DEMO = Path("demo-home")
 REJECTS = "rejects.jsonl"
+REPORT = "report.html"
 
 FRAMES = 4
 """How much of a traceback is shown where something broke that should not have."""
@@ -307,16 +308,32 @@ def train(
 
 
 @app.command()
-def evaluate(home: Home = HERE, as_json: Json = False) -> None:
+def evaluate(
+    home: Home = HERE,
+    report: Annotated[
+        Path | None, typer.Option(help="Where to write the report, one HTML file; else report.html in the home.")
+    ] = None,
+    curve: Annotated[
+        bool | None,
+        typer.Option("--curve/--no-curve", help="Fit on shares of the log too; else where the log is small."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """Judge on the newest part of the log what `train` would make of the rest, beside the baselines; publish nothing.
 
-    Example: `murmeli evaluate --json`
+    Prints the figures and writes a report to show around. Example: `murmeli evaluate --report may.html`
     """
+    from training.html.page import write_report
     from training.pipeline import evaluate as run
 
-    with opened(home, reading=True) as (settings, store), progress(as_json) as report:
-        result = run(store, registry_at(home, settings), settings, progress=report)
-    show(result.document(), as_json, *judgement_tables(result.judgements), result.summary())
+    with opened(home, reading=True) as (settings, store), progress(as_json) as bar:
+        result = run(store, registry_at(home, settings), settings, curve=curve, progress=bar)
+    document, told = result.document(), []
+    if result.judgements:
+        path = report or home / REPORT
+        write_report(path, document, settings.training)
+        document, told = document | {"report": str(path)}, [f"The report: {path}"]
+    show(document, as_json, *judgement_tables(result.judgements), result.summary(), *told)
 
 
 @app.command()

@@ -24,8 +24,8 @@ from training.questions import Asked, pages, step
 QUESTIONS = 5_000
 """At most so many questions of a kind are asked; the interval of the mean reciprocal rank is then below .01."""
 
-STEPS = 1_000
-"""So many of them are steps where pages are what counts."""
+STEPS = 0.2
+"""The share of them that are steps where pages are what counts."""
 
 CHOOSING = 250
 """Questions by which a source's best column is found."""
@@ -43,18 +43,21 @@ def judge(
     seed: int,
     *,
     model: Scoring | None = None,
+    most: int = QUESTIONS,
     progress: Report = lambda *_: None,
 ) -> list[Row]:
     """One row for each way to rank; the others are compared with the first.
 
-    subject: the whole log. held: shape (n,), the uses that are asked for. model: its sources get rows of their own.
+    subject: the whole log. held: shape (n,), the uses that are asked for; most: so many questions at most. model: its
+    sources get rows of their own.
     Without a clock the question is what else a customer would use: what they used is neither asked for nor ranked,
     unless the log holds nothing else to ask for.
     """
     questions = questions_of(subject, held)
     by_pages = subject.kind is Kind.CONTENT
-    events = _drawn(np.flatnonzero(questions.asked), STEPS if by_pages else QUESTIONS, seed)
-    customers = _drawn(np.unique(subject.log.who[questions.asked]), QUESTIONS - STEPS if by_pages else 0, seed)
+    steps_most = int(most * STEPS) if by_pages else most
+    events = _drawn(np.flatnonzero(questions.asked), steps_most, seed)
+    customers = _drawn(np.unique(subject.log.who[questions.asked]), most - steps_most, seed)
     sample = questions.pages(_some(customers)) if by_pages else questions.steps(_some(events))
     alone = model.alone(list(sample)) if model else {}
     everybody = {**rankings, **{f"{name} alone": ranking for name, (_, ranking) in alone.items()}}

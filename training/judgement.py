@@ -3,8 +3,9 @@
 A row is a JSON object; one for each ranking, the first of them the one that
 the others are compared with. `behind` is by how much a ranking is behind the
 first one, question by question, in the kind's primary measure: below zero it
-is ahead. Intervals are 95 % percentile intervals of a bootstrap over customers,
-or over blocks of time where they are few; `behind_se` is its standard error.
+is ahead; `behind_hit@1` and `behind_recall@20` are the same in those measures.
+Intervals are 95 % percentile intervals of a bootstrap over customers, or over
+blocks of time where they are few; `behind_se` is its standard error.
 """
 
 from collections.abc import Mapping
@@ -102,22 +103,31 @@ def rows_of(kind: Kind, steps: Sitting, pages: Sitting | None, known: Known) -> 
     step_values = {name: measures(steps.paper, said.rank) for name, said in steps.answers.items()}
     values = {name: measures(main.paper, said.rank) for name, said in main.answers.items()}
     slices = _slices(main.paper, known)
-    step_spread = _Spread(steps.paper.customer, {(name, "mrr", ""): own["mrr"] for name, own in step_values.items()})
-    ndcgs = {(name, "ndcg@20", ""): own["ndcg@20"] for name, own in values.items()}
-    spread = _Spread(main.paper.customer, ndcgs | _compared(main, PRIMARY[kind], slices))
+    step_columns = {
+        (name, measure, ""): own[measure] for name, own in step_values.items() for measure in ("hit@1", "mrr")
+    }
+    step_spread = _Spread(steps.paper.customer, step_columns | _behind(step_values, "hit@1", "behind_hit@1"))
+    columns = {
+        (name, measure, ""): own[measure] for name, own in values.items() for measure in ("recall@20", "ndcg@20")
+    }
+    columns |= _behind(values, "recall@20", "behind_recall@20")
+    spread = _Spread(main.paper.customer, columns | _compared(main, PRIMARY[kind], slices))
     return [
         {
             "name": name,
             "n": main.paper.customer.size,
-            **{f"hit@{k}": mean(step_values[name][f"hit@{k}"]) for k in DEPTHS},
+            **step_spread.summary("hit@1", name),
+            **{f"hit@{k}": mean(step_values[name][f"hit@{k}"]) for k in DEPTHS[1:]},
             **step_spread.summary("mrr", name),
-            "recall@20": mean(values[name]["recall@20"]),
+            **spread.summary("recall@20", name),
             **spread.summary("ndcg@20", name),
             "map": mean(values[name]["map"]),
             **_variety(said.lists[:, : SHOWN[kind]], known),
             **_calibration(steps.answers[name], step_values[name]["hit@1"]),
             "steps": steps.paper.customer.size,
-            **spread.behind(name, ""),
+            **spread.behind(name),
+            **step_spread.behind(name, measure="behind_hit@1"),
+            **spread.behind(name, measure="behind_recall@20"),
             "slices": {part: spread.slice(PRIMARY[kind], name, part) for part in slices},
         }
         for name, said in main.answers.items()
@@ -167,22 +177,23 @@ def _slices(paper: Paper, known: Known) -> dict[str, BoolArray]:
 
 
 Key = tuple[str, str, str]
-"""A ranking, `behind` or a measure, and a slice, "" for everything."""
+"""A ranking, a measure (or `behind`), and a slice, "" for everything."""
 
 
 def _compared(main: Sitting, primary: str, slices: Mapping[str, BoolArray]) -> dict[Key, Values]:
     """The primary measure of each ranking in each slice, and how far it is behind the first; also on the whole."""
     found: dict[Key, Values] = {}
     for part, chosen in {"": None, **slices}.items():
-        first: Values | None = None
-        for name, said in main.answers.items():
-            value = measures(main.paper, said.rank, chosen)[primary]
-            found[name, primary, part] = value
-            if first is None:
-                first = value
-            else:
-                found[name, "behind", part] = first - value
+        values = {name: measures(main.paper, said.rank, chosen) for name, said in main.answers.items()}
+        found |= {(name, primary, part): own[primary] for name, own in values.items()}
+        found |= _behind(values, primary, "behind", part)
     return found
+
+
+def _behind(values: Mapping[str, Mapping[str, Values]], measure: str, called: str, part: str = "") -> dict[Key, Values]:
+    """How far each ranking but the first is behind the first, question by question."""
+    first, *others = values
+    return {(name, called, part): values[first][measure] - values[name][measure] for name in others}
 
 
 class _Spread:
@@ -199,14 +210,14 @@ class _Spread:
         value = mean(self._columns[name, measure, part])
         return {measure: value, f"{measure}_low": number(low), f"{measure}_high": number(high)}
 
-    def behind(self, name: str, part: str) -> Row:
+    def behind(self, name: str, part: str = "", measure: str = "behind") -> Row:
         """The same of how far a ranking is behind the first, with the standard error; of the first: nothing."""
-        if (name, "behind", part) not in self._columns:
+        if (name, measure, part) not in self._columns:
             return {}
-        means = self._means[name, "behind", part]
+        means = self._means[name, measure, part]
         drawn = means[~np.isnan(means)]
         error = float(drawn.std()) if drawn.size else float("nan")
-        return {**self.summary("behind", name, part), "behind_se": number(error)}
+        return {**self.summary(measure, name, part), f"{measure}_se": number(error)}
 
     def slice(self, primary: str, name: str, part: str) -> Row:
         """What a row says of one slice."""

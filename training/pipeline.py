@@ -22,20 +22,27 @@ from training.dataset import Log, extract, items_of
 from training.evaluation import Ranking, Report, Row, Scoring, before, most_recent, most_used, popularity
 from training.fit.kind import ENOUGH, Subject, fit_by_habit, fit_kind, held_back, refit
 from training.judge import CHAMPION, MURMELI, judge
+from training.overview import learning_curve, overview
 
 TEST = 0.1
 """The newest share of the uses, on which the configuration is judged, once."""
 
+SMALL = 200_000
+"""Events, up to which a learning curve costs no more than a minute or two."""
+
 
 @dataclass(slots=True)
 class Outcome:
-    """What a run did. judgements: the table of each kind; seconds: of each part; version: None where none was made.
+    """What a run did.
 
-    refused: why the gate did not let the version be the champion, where it was to be.
+    judgements: the table of each kind; curves: its learning curve; data: what the log holds. seconds: of each part;
+    version: None where none was made; refused: why the gate did not let it be the champion, where it was to be.
     """
 
     log: LogRange
     judgements: dict[str, list[Row]] = field(default_factory=dict)
+    curves: dict[str, list[Row]] = field(default_factory=dict)
+    data: Row = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     version: int | None = None
@@ -52,6 +59,8 @@ class Outcome:
             "fingerprint": self.fingerprint,
             "log": self.log.model_dump(),
             "results": self.judgements,
+            **({"data": self.data} if self.data else {}),
+            **({"curves": self.curves} if self.curves else {}),
             "notes": self.notes,
             "seconds": {part: round(seconds, 3) for part, seconds in self.seconds.items()},
         }
@@ -114,10 +123,27 @@ def train(
     return outcome
 
 
-def evaluate(store: Store, registry: Registry, settings: Settings, *, progress: Report) -> Outcome:
-    """Judge the configuration on the newest part of the log, fitted on the rest; publish nothing."""
+def evaluate(
+    store: Store, registry: Registry, settings: Settings, *, curve: bool | None = False, progress: Report
+) -> Outcome:
+    """Judge the configuration on the newest part of the log, fitted on the rest; publish nothing.
+
+    curve: whether to fit on shares of the rest too, which takes as long again; None: where the log is small.
+    """
     outcome, subjects = _start(store, progress)
-    _judge(subjects, settings.training, _reigning(registry, settings, outcome), USUAL, outcome, progress)
+    if not subjects:
+        return outcome
+    judged = _judge(subjects, settings.training, _reigning(registry, settings, outcome), USUAL, outcome, progress)
+    seed = settings.training.seed
+    held = {subject.kind: USUAL.held(subject, seed) for subject in subjects}
+    outcome.data = overview(subjects[0].log, subjects, held)
+    if outcome.log.events <= SMALL if curve is None else curve:
+        with _timed(outcome, "learning curve", progress):
+            for subject in subjects:
+                if np.count_nonzero(held[subject.kind]) >= ENOUGH:
+                    whole = Scoring(judged[subject.kind])
+                    rows = learning_curve(subject, held[subject.kind], whole, settings.training, progress)
+                    outcome.curves[subject.kind.value] = rows
     return outcome
 
 
@@ -191,7 +217,9 @@ def _judge(
             if tested < ENOUGH:
                 few = f"{subject.kind}: {tested} uses to judge by, fewer than {ENOUGH}: habit and popularity rank it."
                 outcome.notes.append(few)
+            progress(f"fit {subject.kind}", 0, None)
             model = models[subject.kind] = _fitted(earlier, settings, tested)
+            progress(f"fit {subject.kind}", 1, 1)
             if tested:
                 scoring = Scoring(model)
                 rankings = rankings_of(scoring.whole, earlier) | exam.rivals(subject)

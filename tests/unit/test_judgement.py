@@ -143,6 +143,7 @@ def test_behind_is_by_how_much_the_first_is_better_and_the_first_is_behind_nobod
     rows = two_rankings()
     assert [rows["other"][name] for name in ("behind", "behind_low", "behind_high")] == pytest.approx([0.5] * 3)
     assert rows["other"]["behind_se"] == pytest.approx(0)
+    assert rows["other"]["behind_hit@1"] == 1
     assert "behind" not in rows["murmeli"]
 
 
