@@ -32,6 +32,7 @@ from recommender.types import Kind, code32
 from training.benchmark_commands import benchmark_app
 from training.model_commands import models_app, problems_of
 from training.report import (
+    facts,
     home_table,
     import_table,
     judgement_tables,
@@ -460,6 +461,23 @@ def unlink(identity: str, home: Home = HERE, as_json: Json = False) -> None:
     with opened(home) as (_, store):
         identities = store.identities.unlink(parse_identity(identity))
     show({"identities": identities}, as_json, f"On its own again: {', '.join(identities)}")
+
+
+@app.command()
+def move(
+    database: Annotated[str, typer.Argument(help="postgresql://user@host:5432/name, empty.", show_default=False)],
+    home: Home = HERE,
+    as_json: Json = False,
+) -> None:
+    """Copy the home's store into PostgreSQL, all of it or nothing; the home stays as it is. Stop its server first.
+
+    Afterwards set MURMELI_DATABASE to that address. Example: `murmeli move postgresql://murmeli@db/shop --home shop`
+    """
+    from recommender.stores.moving import move as run
+
+    with progress(as_json) as report:
+        copied = run(home, database, report)
+    show(copied, as_json, facts("Copied", copied), "Set MURMELI_DATABASE to this address; every command follows it.")
 
 
 @app.command()

@@ -53,6 +53,11 @@ class Database:
         with self.connection() as connection:
             return rows(connection, query, *values)
 
+    def execute(self, statement: str) -> None:
+        """One statement that finds nothing."""
+        with self.connection() as connection:
+            connection.execute(statement)
+
     @contextmanager
     def connection(self) -> Iterator[Connection]:
         """A connection to read with; each statement sees every commit made before it."""

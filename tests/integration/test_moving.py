@@ -1,0 +1,66 @@
+"""A site that moves to PostgreSQL answers there as it did before."""
+
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from recommender.errors import StoreError, UsageError
+from recommender.profile import HISTORY
+from recommender.stores import open_store
+from recommender.stores.base import Item, Outcome, Store
+from recommender.stores.moving import move
+from recommender.types import Kind
+from tests.contracts.places import schema
+from tests.contracts.test_store import uses
+from tests.contracts.worlds import Event, batch, profiles_in
+
+STRONG = ("crm", "id")
+
+
+def fill(store: Store) -> None:
+    store.events.append(batch([*uses("crm:1", range(60)), Event("web:ä", "1", 3, "maksu 🦫", extra='{"value":2.5}')]))
+    store.events.append(batch(uses("crm:2", np.random.default_rng(3).permutation(HISTORY + 5_000).tolist())))
+    store.identities.link("crm:1", "web:ä")
+    store.items.put([Item("pay", Kind.FEATURE, "Pay", {"price": 2, "tags": ["a"]}, available=False)])
+    store.items.put([Item("gone", Kind.CONTENT)])
+    store.items.delete("gone")
+    store.ledger.write([{"recommendation_id": "r1", "at": 5, "slots": []}])
+
+
+def test_all_of_a_site_is_there_afterwards(tmp_path: Path) -> None:
+    with closing(open_store(tmp_path, strong=STRONG)) as before:
+        fill(before)
+        with schema() as url:
+            copied = move(tmp_path, url, lambda *_: None)
+            assert copied["events"] == HISTORY + 5_061
+            with closing(open_store(url, strong=STRONG)) as after:
+                assert after.check()["problems"] == []
+                assert profiles_in(list(after.events.scan())) == profiles_in(list(before.events.scan()))
+                assert after.identities.find("web:ä") == ["crm:1", "web:ä"]
+                assert after.events.recent("web:ä", 5) == before.events.recent("web:ä", 5)
+                assert after.items.changes(0) == before.items.changes(0)
+                assert after.ledger.read("r1") == before.ledger.read("r1")
+                again = [*uses("crm:1", [7]), *uses("crm:1", [99]), *uses("crm:3", [1])]
+                assert after.events.append(batch(again)).tolist() == [
+                    Outcome.DUPLICATE,
+                    Outcome.ACCEPTED,
+                    Outcome.ACCEPTED,
+                ]
+
+
+def test_a_target_that_holds_something_is_left_alone(tmp_path: Path) -> None:
+    with closing(open_store(tmp_path, strong=STRONG)) as before, schema() as url:
+        fill(before)
+        with closing(open_store(url, strong=STRONG)) as target:
+            target.items.put([Item("theirs", Kind.CONTENT)])
+            with pytest.raises(UsageError, match="nothing was copied"):
+                move(tmp_path, url, lambda *_: None)
+            assert target.events.count() == 0
+            assert [item.id for item in target.items.changes(0)[1]] == ["theirs"]
+
+
+def test_a_home_without_a_store_is_told_so(tmp_path: Path) -> None:
+    with schema() as url, pytest.raises(StoreError, match="no store at"):
+        move(tmp_path, url, lambda *_: None)
