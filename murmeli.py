@@ -144,7 +144,7 @@ def demo(
         pages = {who: recommender.recommend(Request(who, slots, context)) for who in made.regulars}
         pages = {who: pages[who] for who in unlike(pages)}
         first = next(iter(pages))
-        move = rising(recommender, store, first, context, len(pages[first].slots[0].items))
+        move = rising(recommender, store, first, context, settings.placements["home.features"])
         tables = demo_tables(made, pages, recommender.catalogue.title)
     document = {
         "imported": asdict(made.imported),

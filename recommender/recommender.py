@@ -16,12 +16,14 @@ from recommender import top
 from recommender.catalogue import Catalogue, Shelf
 from recommender.errors import NotFoundError
 from recommender.history import Context, History, Query, history_of
+from recommender.last_shown import LastShown
 from recommender.model import KindModel, Model
 from recommender.profile import Profile
 from recommender.remembered import remembered
 from recommender.settings import Placement, Settings
 from recommender.sources.base import Scores
 from recommender.sources.popularity import Popularity
+from recommender.stability import GONE, settle
 from recommender.stores.base import Store
 from recommender.types import BoolArray, FloatArray, IntArray, Kind, code64
 
@@ -59,7 +61,7 @@ class RankedItem:
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A filled placement, best first."""
+    """A filled placement, in the order to show; a calm placement's is not always the order of the scores."""
 
     placement: str
     items: tuple[RankedItem, ...]
@@ -81,6 +83,7 @@ class Explanation:
 
     parts: by source, how much it lifted the item's log-score above the average item's; they add up to the
     difference in log-score. rank: 1 for the first, None where the item is not shown; `hidden` then says why.
+    rules: what put it there rather than where its score would: `stability` keeps places calm.
     """
 
     item: str
@@ -90,6 +93,7 @@ class Explanation:
     reason: str
     parts: dict[str, float]
     hidden: str | None
+    rules: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -125,10 +129,14 @@ class _Ranking:
 
 
 class Recommender:
-    """Answers with one model and one store; another model can be put in between two questions."""
+    """Answers with one model and one store; another model can be put in between two questions.
 
-    def __init__(self, store: Store, model: Model, settings: Settings) -> None:
+    last_shown: what calm placements go by; of this recommender alone where None.
+    """
+
+    def __init__(self, store: Store, model: Model, settings: Settings, last_shown: LastShown | None = None) -> None:
         self._store, self._settings = store, settings
+        self._last_shown = LastShown() if last_shown is None else last_shown
         self.use(model)
 
     @property
@@ -157,9 +165,17 @@ class Recommender:
         profile = self._store.events.profile(request.customer)
         rankings = {kind: self._rank(kind, profile, request.context) for kind in set(kinds)}
         free = {kind: ranking.shelf.available.copy() for kind, ranking in rankings.items()}
-        slots = [self._fill(slot, rankings[kind], free[kind]) for slot, kind in zip(request.slots, kinds, strict=True)]
+        who = self._store.identities.find(request.customer)
+        pages = [
+            self._fill(who, slot, rankings[kind], free[kind]) for slot, kind in zip(request.slots, kinds, strict=True)
+        ]
+        filled = list(zip(request.slots, kinds, pages, strict=True))
+        for slot, kind, page in reversed(filled):  # where a placement is asked for twice, its first page counts
+            if self._settings.placements[slot.placement].stability:
+                self._last_shown.keep(who, slot.placement, rankings[kind].shelf.items.codes[page])
+        slots = tuple(Slot(slot.placement, tuple(_ranked(rankings[kind], page))) for slot, kind, page in filled)
         degraded = () if self._model.trained else ("model",)
-        return Recommendation(new_recommendation_id(), self._model.label, degraded, tuple(slots))
+        return Recommendation(new_recommendation_id(), self._model.label, degraded, slots)
 
     def rank(self, customer: str, candidates: Sequence[str], kind: Kind, context: Context) -> list[RankedItem]:
         """The caller's own candidates, best first; those that nobody ever heard of come last, in the given order."""
@@ -197,12 +213,21 @@ class Recommender:
             other = self._catalogue.entry(item)
             why_not = f"it is of kind {other.kind}, the placement of kind {place.kind}" if other else "it is not known"
             return Explanation(item, placement, None, 0.0, "unknown", {}, why_not)
-        shown = self._shown(ranking, placement)
+        open_ = self._open(ranking, placement)
         why_not = "it was used" if ranking.shelf.available[at[0]] else "it is not available"
-        rank = None if not shown[at[0]] else int((ranking.blended[shown] > ranking.blended[at[0]]).sum()) + 1
+        last = self._last(self._store.identities.find(customer), ranking, open_, placement)
+        page = _page(ranking, open_, max(place.size, last.size), place.stability, last)
+        plain, rank = _ranks(ranking, open_, page, int(at[0]))
         parts = {name: round(float(part[0]), 4) for name, part in ranking.parts(at).items()}
         return Explanation(
-            item, placement, rank, float(ranking.score[at[0]]), ranking.reasons(at)[0], parts, None if rank else why_not
+            item,
+            placement,
+            rank,
+            float(ranking.score[at[0]]),
+            ranking.reasons(at)[0],
+            parts,
+            None if rank else why_not,
+            ("stability",) if rank != plain else (),
         )
 
     def _placement(self, name: str) -> Placement:
@@ -219,23 +244,54 @@ class Recommender:
         blended = model.ranker.blend(query, scores)
         return _Ranking(shelf, model, query, scores, blended, model.ranker.probabilities(blended))
 
-    def _shown(self, ranking: _Ranking, placement: str) -> BoolArray:
-        shown = ranking.shelf.available.copy()
+    def _open(self, ranking: _Ranking, placement: str) -> BoolArray:
+        """Shape (n,): what may be shown there."""
+        open_ = ranking.shelf.available.copy()
         if self._placement(placement).hide_used:
-            shown[ranking.query.history.item] = False
-            shown[ranking.query.history.older_item] = False
-        return shown
+            open_[ranking.query.history.item] = False
+            open_[ranking.query.history.older_item] = False
+        return open_
 
-    def _fill(self, slot: SlotRequest, ranking: _Ranking, free: BoolArray) -> Slot:
-        """Fill one slot from what is still free, and take what it shows."""
-        open_ = self._shown(ranking, slot.placement) & free
+    def _fill(self, who: Sequence[str], slot: SlotRequest, ranking: _Ranking, free: BoolArray) -> IntArray:
+        """The positions to show in one slot, of what is still free; they are taken then. who: all identities."""
+        place = self._placement(slot.placement)
+        open_ = self._open(ranking, slot.placement) & free
         items = ranking.shelf.items
         if slot.exclude:
             open_ &= ~_mask(items.positions(np.array([code64(c) for c in slot.exclude], np.int64)), open_.size)
-        k = self._placement(slot.placement).size if slot.k is None else slot.k
-        shown = top.best(np.where(open_, ranking.blended, -np.inf), k)
-        free[shown] = False
-        return Slot(slot.placement, tuple(_ranked(ranking, shown)))
+        last = self._last(who, ranking, open_, slot.placement)
+        page = _page(ranking, open_, place.size if slot.k is None else slot.k, place.stability, last)
+        free[page] = False
+        return page
+
+    def _last(self, who: Sequence[str], ranking: _Ranking, open_: BoolArray, placement: str) -> IntArray:
+        """What a calm placement showed last, GONE where it cannot be shown now; nothing for one that is not calm."""
+        if not self._placement(placement).stability:
+            return np.zeros(0, np.int64)
+        last = ranking.shelf.items.positions(self._last_shown.find(who, placement))
+        known = last[last >= 0]
+        last[last >= 0] = np.where(open_[known], known, GONE)
+        return last
+
+
+def _page(ranking: _Ranking, open_: BoolArray, k: int, stability: float, last: IntArray) -> IntArray:
+    """Up to k positions in the order to show. last: the page before."""
+    best = top.best(np.where(open_, ranking.blended, -np.inf), k)
+    if last.size == 0:
+        return best
+    return np.array(settle(best.tolist(), ranking.score, last.tolist(), stability), np.int64)
+
+
+def _ranks(ranking: _Ranking, open_: BoolArray, page: IntArray, at: int) -> tuple[int | None, int | None]:
+    """The rank of a position by its score alone, and as shown: first the page, then all others by their scores."""
+    if not open_[at]:
+        return None, None
+    better = open_ & (ranking.blended > ranking.blended[at])
+    better[:at] |= open_[:at] & (ranking.blended[:at] == ranking.blended[at])
+    plain = int(better.sum()) + 1
+    better[page] = False
+    shown = np.flatnonzero(page == at)
+    return plain, int(shown[0] if shown.size else page.size + better.sum()) + 1
 
 
 def _ranked(ranking: _Ranking, positions: IntArray) -> list[RankedItem]:

@@ -34,10 +34,11 @@ class RankedItemOut(Wire):
     reason: str
     propensity: float
     parts: dict[str, float] | None = Field(None, description="With `explain`: what each source added.")
+    rules: list[str] | None = Field(None, description="With `explain`: what put it there rather than its score.")
 
 
 class SlotOut(Wire):
-    """A filled placement, best first; fewer items than asked for is normal."""
+    """A filled placement, in the order to show; fewer items than asked for is normal."""
 
     placement: str
     items: list[RankedItemOut]
@@ -74,7 +75,10 @@ class RankingOut(Wire):
 
 
 class ExplanationOut(Wire):
-    """Why an item stands where it stands, or why it is not shown (`hidden`). parts: log-score by source."""
+    """Why an item stands where it stands, or why it is not shown (`hidden`). parts: log-score by source.
+
+    rules: what put it there rather than its score; `stability` keeps places calm from one answer to the next.
+    """
 
     item: str
     placement: str
@@ -83,6 +87,7 @@ class ExplanationOut(Wire):
     reason: str
     parts: dict[str, float]
     hidden: str | None
+    rules: list[str]
 
 
 class ItemOut(Wire):

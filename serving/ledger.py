@@ -4,13 +4,14 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from itertools import chain
 from typing import Any
 
 import orjson
 
+from recommender.errors import StoreError
 from recommender.history import Context
 from recommender.recommender import Slot
 from recommender.stores.base import Ledger
@@ -69,6 +70,14 @@ class WriteBehind:
             if answer.recommendation_id == recommendation_id:
                 return dict(orjson.loads(orjson.dumps(answer)))
         return await asyncio.to_thread(self._ledger.read, recommendation_id)
+
+    def shown(self, identities: Sequence[str], placement: str) -> Sequence[str]:
+        """The items on disk that these identities saw there last; nothing, and counted, where it cannot be read."""
+        try:
+            return self._ledger.shown(identities, placement)
+        except StoreError:
+            self._telemetry.degraded.labels("ledger").inc()
+            return ()
 
     async def run(self) -> None:
         """Write and prune until cancelled."""

@@ -13,6 +13,7 @@ from recommender.errors import UsageError
 from recommender.events import Door, system_clock
 from recommender.history import Context
 from recommender.instants import Clock
+from recommender.last_shown import LastShown
 from recommender.recommender import Slot
 from recommender.registry import Registry
 from recommender.settings import Settings
@@ -103,14 +104,15 @@ def assemble(settings: Settings, store: Store, registry: Registry) -> Site:
     """A site from its parts, with its model in place. Raises StoreError where the store cannot be read."""
     telemetry = Telemetry()
     writer = Writer()
-    live = LiveModel(registry, store, settings, telemetry)
+    ledger = WriteBehind(store.ledger, writer, telemetry, settings.serving.ledger_days, system_clock)
+    live = LiveModel(registry, store, settings, telemetry, LastShown(ledger.shown))
     live.start()
     return Site(
         settings,
         store,
         writer,
         Ingest(store.events, Door(settings.zone_info), writer, telemetry),
-        WriteBehind(store.ledger, writer, telemetry, settings.serving.ledger_days, system_clock),
+        ledger,
         live,
         telemetry,
         Clock(settings.zone_info),

@@ -11,15 +11,18 @@ from pathlib import Path
 
 import numpy as np
 
+from recommender import top
 from recommender.catalogue import Catalogue
 from recommender.errors import StoreError, UsageError
 from recommender.history import Context, Query, history_of
 from recommender.plugins import registry_at
 from recommender.profile import Profile, fold
+from recommender.ranker import Ranker
 from recommender.recommender import Recommendation, Recommender
-from recommender.settings import Settings
+from recommender.settings import Placement, Settings
+from recommender.stability import settle
 from recommender.stores.base import Store
-from recommender.types import EVENT, USE, IntArray, Kind
+from recommender.types import EVENT, USE, FloatArray, Kind
 from training.account import ImportSummary
 from training.bank import MENU, ZONE, BankFiles, simulate_bank
 from training.catalogues import import_items
@@ -126,26 +129,29 @@ def _alike(one: list[str], other: list[str]) -> tuple[bool, int]:
 
 
 def rising(
-    recommender: Recommender, store: Store, customer: str, context: Context, size: int
+    recommender: Recommender, store: Store, customer: str, context: Context, menu: Placement
 ) -> tuple[str, str, int, int]:
-    """The one use that moves a menu of this size most, the feature that it lifts, and from which place to which.
+    """The one use that moves a menu most, the feature that it lifts, and from which place to which, as it is shown.
 
     That need not be the feature that was used: what was just done is often done, and what follows it comes up.
     """
     shelf, rank = recommender.catalogue.shelf(Kind.FEATURE), model_ranking(recommender.model.kinds[Kind.FEATURE])
     items, profile = shelf.items, store.events.profile(customer)
 
-    def places(profile: Profile, now: int) -> IntArray:
+    def scored(profile: Profile, now: int) -> FloatArray:
         score = rank(Query(items, history_of(profile, items), replace(context, now=now)))
-        return np.argsort(np.argsort(-np.where(shelf.available, score, -np.inf), kind="stable"))
+        return np.where(shelf.available, score, -np.inf).astype(np.float32)
 
-    before = places(profile, context.now)
+    score = scored(profile, context.now)
+    before, shown = np.argsort(np.argsort(-score, kind="stable")), top.best(score, menu.size).tolist()
     moves = []
     for used in np.flatnonzero(shelf.available).tolist():
         code = int(items.codes[used])
         use = np.array([(context.now, code, code, 0, USE, context.channel, context.zone, 0)], EVENT)
-        after = places(fold(profile, use), context.now + SOON)
-        lifted = int(np.argmax(np.where(after < size, before - after, -1)))
-        moves.append((int(before[lifted] - after[lifted]), used, lifted, int(after[lifted])))
+        score = scored(fold(profile, use), context.now + SOON)
+        best = top.best(score, menu.size).tolist()
+        page = settle(best, Ranker.probabilities(score), shown, menu.stability)
+        gain, place = max((int(before[item]) - place, -place) for place, item in enumerate(page))
+        moves.append((gain, used, page[-place], -place))
     gain, used, lifted, place = max(moves)
     return items.ids[used], items.ids[lifted], place + gain + 1, place + 1

@@ -108,10 +108,13 @@ class Drill:
         return kept
 
     def _view(self, customer: str) -> Answer:
-        """What can be seen of a customer, names of identities and events aside."""
+        """What can be seen of a customer, names of identities and events aside, and the order of pages:
+
+        that also goes by what was shown before, which two customers who are compared have not in common.
+        """
         kept = self._profile(customer)
         recent = [{k: v for k, v in e.items() if k not in ("customer", "event_id")} for e in kept["recent"]]
-        pages = {kind: list(self._page(customer, kind, self._at()).items()) for kind in PLACEMENTS}
+        pages = {kind: self._page(customer, kind, self._at()) for kind in PLACEMENTS}
         return {"events": kept["events"], "habits": kept["habits"], "recent": recent, "pages": pages}
 
     def _next_answer(self, number: int, item: str, kind: str) -> None:

@@ -3,13 +3,13 @@
     Events       append, profile, recent, scan
     Identities   find, link, unlink
     Items        put, get, delete, changes
-    Ledger       write, read, prune, state
+    Ledger       write, read, shown, prune, state
 
 An event and what it changes (profile, new identity, new item) are one
 transaction: when `append` returns, it is durable and in the next `profile`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Protocol
@@ -19,6 +19,9 @@ import numpy.typing as npt
 
 from recommender.profile import Profile
 from recommender.types import EventArray, IntArray, Kind
+
+LOOKED_THROUGH = 20
+"""Answers of an identity among which a placement's last page is looked for: most pages are asked for whole."""
 
 
 class Outcome(IntEnum):
@@ -153,16 +156,31 @@ class Ledger(Protocol):
     """Every answer that was given."""
 
     def write(self, recommendations: Sequence[dict[str, Any]]) -> None:
-        """Append answers, in one transaction; each has `recommendation_id` and `at` (milliseconds UTC)."""
+        """Append answers, in one transaction; each has `recommendation_id` and `at` (milliseconds UTC).
+
+        `shown` goes by their `customer`, the identity they were for, and their `slots`.
+        """
 
     def read(self, recommendation_id: str) -> dict[str, Any] | None:
         """One answer as written, or None."""
+
+    def shown(self, identities: Sequence[str], placement: str) -> list[str]:
+        """The items of the newest answer that filled a placement for any of these, in order; [] for none.
+
+        The newest has the greatest `recommendation_id`. Of each identity its newest LOOKED_THROUGH are looked through.
+        """
 
     def prune(self, before: int, most: int) -> int:
         """Forget answers given before an instant, the oldest first, up to so many; returns how many."""
 
     def state(self) -> dict[str, int]:
         """`answers`, `bytes`, and `oldest` and `newest` in milliseconds UTC (0 where empty)."""
+
+
+def shown_in(answers: Iterable[dict[str, Any]], placement: str) -> list[str]:
+    """The items of the first of these answers that filled a placement, in order; [] for none."""
+    slots = (slot for answer in answers for slot in answer.get("slots", ()))
+    return next(([item["item"] for item in slot["items"]] for slot in slots if slot["placement"] == placement), [])
 
 
 class Store(Protocol):

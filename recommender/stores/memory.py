@@ -4,6 +4,8 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
+from itertools import chain
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,15 @@ import orjson
 from recommender.errors import ConflictError
 from recommender.identity import link, unlink
 from recommender.profile import EMPTY, Profile, fold, merge
-from recommender.stores.base import CustomerLog, EventBatch, Item, Outcome, StoredEvent
+from recommender.stores.base import (
+    LOOKED_THROUGH,
+    CustomerLog,
+    EventBatch,
+    Item,
+    Outcome,
+    StoredEvent,
+    shown_in,
+)
 from recommender.stores.layout import usual_kind
 from recommender.types import Kind
 
@@ -238,6 +248,12 @@ class MemoryLedger:
     def read(self, recommendation_id: str) -> dict[str, Any] | None:
         body = self._answers.get(recommendation_id)
         return dict(orjson.loads(body)) if body else None
+
+    def shown(self, identities: Sequence[str], placement: str) -> list[str]:
+        answers = [orjson.loads(body) for _, body in sorted(self._answers.items(), reverse=True)]
+        newest = [[a for a in answers if a.get("customer") == name][:LOOKED_THROUGH] for name in identities]
+        found = sorted(chain.from_iterable(newest), key=itemgetter("recommendation_id"), reverse=True)
+        return shown_in(found, placement)
 
     def prune(self, before: int, most: int) -> int:
         given = {id_: orjson.loads(body)["at"] for id_, body in self._answers.items()}

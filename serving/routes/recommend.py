@@ -126,7 +126,7 @@ def _explained(site: Site, customer: str, context: Context, given: Recommendatio
     for slot in content["slots"]:
         for item in slot["items"]:
             why = site.live.recommender.explain(customer, item["item"], slot["placement"], context)
-            item["parts"] = why.parts
+            item |= {"parts": why.parts, "rules": why.rules}
     return content
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from recommender.errors import ConflictError, UsageError
 from recommender.profile import EMPTY, HISTORY
 from recommender.stores import open_store
-from recommender.stores.base import Item, Outcome, Store
+from recommender.stores.base import LOOKED_THROUGH, Item, Outcome, Store
 from recommender.types import Kind
 from tests.contracts.places import PLACES, place
 from tests.contracts.worlds import Event, batch, profile_of, profiles_in
@@ -265,6 +265,24 @@ def test_an_answer_reads_back_as_it_was_written(store: Store) -> None:
     state = store.ledger.state()
     assert (state["answers"], state["oldest"], state["newest"]) == (3, 10, 30)
     assert state["bytes"] > 0
+
+
+def test_the_ledger_knows_what_a_customer_was_shown_last_in_a_placement(store: Store) -> None:
+    def answer(n: int, customer: str | None, **slots: str) -> dict[str, object]:
+        listed = [{"placement": name, "items": [{"item": i} for i in items]} for name, items in slots.items()]
+        return {"recommendation_id": f"r{n:03}", "at": n, "customer": customer, "slots": listed}
+
+    store.ledger.write([answer(2, "crm:1", menu="ba"), answer(1, "crm:1", menu="ab", news="xö"), answer(3, "web:1")])
+    store.ledger.write(
+        [answer(4, "web:1", menu="cd"), answer(5, None, menu="zz"), {"recommendation_id": "r6", "at": 6}]
+    )
+    assert store.ledger.shown(["crm:1"], "menu") == ["b", "a"]
+    assert store.ledger.shown(["crm:1"], "news") == ["x", "ö"]
+    assert store.ledger.shown(["crm:1", "web:1"], "menu") == ["c", "d"]
+    assert store.ledger.shown(["crm:2"], "menu") == store.ledger.shown([], "menu") == []
+    assert store.ledger.shown(["crm:1"], "nowhere") == []
+    store.ledger.write([answer(10 + n, "crm:1", news="y") for n in range(LOOKED_THROUGH)])
+    assert store.ledger.shown(["crm:1"], "menu") == []
 
 
 def test_the_ledger_forgets_what_is_older(store: Store) -> None:

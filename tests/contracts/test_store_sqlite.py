@@ -15,6 +15,7 @@ from recommender.errors import StoreError, StoreFullError
 from recommender.stores import open_store
 from recommender.stores.base import Item, Outcome
 from recommender.stores.sqlite import parts
+from recommender.stores.sqlite.ledger import _NEWEST
 from recommender.stores.sqlite.schema import APPLICATION, VERSION
 from recommender.stores.sqlite.store import LEDGER_FILE, MAIN_FILE, SqliteStore
 from recommender.types import Kind
@@ -47,6 +48,17 @@ def test_a_home_opened_again_holds_the_same(tmp_path: Path, writable: bool) -> N
         assert store.items.get("x") == Item("x", Kind.CONTENT, attributes={"tags": ["a"]})
         assert store.ledger.read("r1") == {"recommendation_id": "r1", "at": 5}
         assert store.check()["ok"]
+
+
+def test_a_ledger_of_before_there_was_an_index_gets_it(tmp_path: Path) -> None:
+    write_all(tmp_path)
+    with closing(apsw.Connection(str(tmp_path / LEDGER_FILE))) as connection:
+        connection.execute("DROP INDEX answers_by_customer")
+    with closing(open_store(tmp_path, strong=STRONG)) as store:
+        assert store.ledger.shown(["crm:1"], "menu") == []
+    with closing(apsw.Connection(str(tmp_path / LEDGER_FILE))) as connection:
+        plan = connection.execute(f"EXPLAIN QUERY PLAN {_NEWEST}", ("crm:1",)).fetchall()
+    assert [row[3] for row in plan] == ["SEARCH answers USING INDEX answers_by_customer (<expr>=?)"]
 
 
 def test_an_acknowledged_event_is_durable(store: SqliteStore) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from recommender.errors import StoreError
 from recommender.types import DAY
 from serving.answers import ExplanationOut, Problem, RankingOut, RecommendationOut
 from tests.integration.serving_world import FEATURES, PAGE, client_of, event, publish, shown, site_of
@@ -103,6 +104,39 @@ def test_linking_gives_one_page_and_unlinking_gives_each_its_own_back(client: Te
     assert set(shown(client, "web:x")[:2]) == {"loan", "cards"}
     assert client.post("/v1/identities/unlink", json={"identity": "web:x"}).json() == {"identities": ["web:x"]}
     assert (shown(client, "web:x"), shown(client, "crm:y")) == apart
+
+
+def test_a_page_stays_calm_over_a_restart_and_a_model_that_takes_over(tmp_path: Path) -> None:
+    def places(client: TestClient) -> dict[str, tuple[int, list[str]]]:
+        page = client.post("/v1/recommend", json=PAGE | {"explain": True}).json()["slots"][0]["items"]
+        return {item["item"]: (place, item["rules"]) for place, item in enumerate(page)}
+
+    with client_of(tmp_path, "sqlite") as client:
+        client.put("/v1/items", json=[{"id": id_, "kind": "feature"} for id_ in FEATURES])
+        first, second, third = shown(client)
+        client.post("/v1/events", json=event(1, third))
+        calm = {third: (0, []), second: (1, ["stability"]), first: (2, ["stability"])}
+        assert places(client) == calm
+        publish(tmp_path, third)
+        client.post("/v1/models/main/1/promote")
+        assert places(client).keys() == calm.keys()
+        assert [*places(client)] == [*calm]
+    with client_of(tmp_path, "sqlite") as client:
+        assert [*places(client)] == [*calm]
+        assert shown(client, "web:nobody")[0] == third
+
+
+def test_a_ledger_that_cannot_be_read_costs_the_calm_and_not_the_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> list[str]:
+        raise StoreError("no")
+
+    with client_of(tmp_path) as client:
+        monkeypatch.setattr(site_of(client).store.ledger, "shown", broken)
+        client.put("/v1/items", json=[{"id": id_, "kind": "feature"} for id_ in FEATURES])
+        assert sorted(shown(client)) == sorted(FEATURES)
+        assert 'murmeli_answers_degraded_total{part="ledger"} 1.0' in client.get("/metrics").text
 
 
 def test_two_strong_identities_of_two_people_are_never_linked(client: TestClient) -> None:

@@ -135,6 +135,64 @@ def test_linked_identities_get_one_page_and_unlinked_ones_their_own(
     assert together[0] == together[1]
 
 
+def test_a_page_moves_no_more_than_its_news_is_worth(store: MemoryStore, recommender: Recommender) -> None:
+    use(store, *["pay"] * 4, *["card"] * 3, *["loan"] * 2, "fund")
+    menu = SlotRequest("home.features")
+    before = listed(ask(recommender, menu))
+    use(store, *["loan"] * 3)
+    after = ask(recommender, menu)
+    plain = listed(ask(Recommender(store, untrained(), Settings()), menu))
+    assert before == ["pay", "card", "loan", "fund"]
+    assert plain == ["loan", "pay", "card", "fund"]
+    assert listed(after) == ["loan", "card", "pay", "fund"]
+    assert listed(ask(recommender, menu)) == listed(after)
+    score = {item.item: item.score for item in after.slots[0].items}
+    assert score["pay"] > score["card"]
+
+
+def test_who_moved_what_is_explained(store: MemoryStore, recommender: Recommender) -> None:
+    test_a_page_moves_no_more_than_its_news_is_worth(store, recommender)
+    store.items.put([Item(f"late-{n}", Kind.FEATURE) for n in range(4)])
+    ask(recommender, SlotRequest("home.features", k=4))
+    why = {item: recommender.explain("crm:1", item, "home.features", NOW) for item in ("loan", "card", "pay", "fund")}
+    assert [why[item].rank for item in why] == [1, 2, 3, 4]
+    assert {item for item in why if why[item].rules == ("stability",)} == {"card", "pay"}
+    assert recommender.explain("crm:2", "card", "home.features", NOW).rules == ()
+    late = [recommender.explain("crm:1", f"late-{n}", "home.features", NOW).rank for n in range(4)]
+    assert sorted(rank or 0 for rank in late) == [5, 6, 7, 8]
+
+
+def test_what_cannot_be_shown_leaves_and_the_others_keep_their_places(
+    store: MemoryStore, recommender: Recommender
+) -> None:
+    test_a_page_moves_no_more_than_its_news_is_worth(store, recommender)
+    menu = SlotRequest("home.features")
+    assert listed(ask(recommender, SlotRequest("home.features", k=3, exclude=("card",)))) == ["loan", "fund", "pay"]
+    assert listed(ask(recommender, menu)) == ["loan", "fund", "pay", "card"]
+    store.items.put([Item("pay", Kind.FEATURE, available=False)])
+    assert listed(ask(recommender, menu)) == ["loan", "fund", "card"]
+
+
+def test_a_callers_own_list_and_a_placement_without_stability_follow_the_scores(store: MemoryStore) -> None:
+    settings = Settings(placements={"menu": Placement(kind=Kind.FEATURE, stability=0)})
+    recommender = Recommender(store, untrained(), settings)
+    use(store, *["pay"] * 4, *["card"] * 3)
+    ask(recommender, SlotRequest("menu"))
+    use(store, *["card"] * 3)
+    assert listed(ask(recommender, SlotRequest("menu")))[:2] == ["card", "pay"]
+    assert [item.item for item in recommender.rank("crm:1", ["pay", "card"], Kind.FEATURE, NOW)] == ["card", "pay"]
+
+
+def test_a_placement_that_is_on_a_page_twice_goes_on_from_its_first_one(
+    store: MemoryStore, recommender: Recommender
+) -> None:
+    use(store, *["pay"] * 4, *["card"] * 3, *["loan"] * 2, "fund")
+    twice = SlotRequest("home.features", k=2), SlotRequest("home.features", k=2)
+    for _ in range(3):
+        answer = ask(recommender, *twice)
+        assert (listed(answer), listed(answer, 1)) == (["pay", "card"], ["loan", "fund"])
+
+
 def test_an_explanation_says_why_and_why_not(store: MemoryStore, recommender: Recommender) -> None:
     use(store, "pay", "card")
     store.items.put([Item("loan", Kind.FEATURE, available=False)])

