@@ -1,16 +1,24 @@
 """Every answer that was given, on PostgreSQL."""
 
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any
 
 import orjson
 
+from recommender.stores.base import LOOKED_THROUGH, shown_in
 from recommender.stores.postgres.database import Database, many
 
 _WRITE = """
-INSERT INTO answers VALUES (%s, %s, %s)
-ON CONFLICT (recommendation_id) DO UPDATE SET at = excluded.at, body = excluded.body
+INSERT INTO answers(recommendation_id, at, body, customer) VALUES (%s, %s, %s, %s)
+ON CONFLICT (recommendation_id) DO UPDATE SET at = excluded.at, body = excluded.body, customer = excluded.customer
 """
+_NEWEST = f"""
+SELECT newest.body FROM unnest(%s::text[]) AS identity, LATERAL (
+    SELECT recommendation_id, body FROM answers WHERE customer = identity
+    ORDER BY recommendation_id COLLATE "C" DESC LIMIT {LOOKED_THROUGH}
+) AS newest ORDER BY newest.recommendation_id COLLATE "C" DESC
+"""  # noqa: S608  our own words
 _STATE = """
 SELECT count(*), pg_total_relation_size('answers'), coalesce(min(at), 0), coalesce(max(at), 0) FROM answers
 """
@@ -23,14 +31,21 @@ class PostgresLedger:
         self._database = database
 
     def write(self, recommendations: Sequence[dict[str, Any]]) -> None:
-        rows = [(answer["recommendation_id"], answer["at"], orjson.dumps(answer)) for answer in recommendations]
+        rows = [
+            (answer["recommendation_id"], answer["at"], orjson.dumps(answer), answer.get("customer"))
+            for answer in recommendations
+        ]
         with self._database.writing() as connection:
             connection.execute("SET LOCAL synchronous_commit TO off")  # nobody waits for the ledger
-            many(connection, _WRITE, sorted(rows))
+            many(connection, _WRITE, sorted(rows, key=itemgetter(0)))
 
     def read(self, recommendation_id: str) -> dict[str, Any] | None:
         rows = self._database.fetch("SELECT body FROM answers WHERE recommendation_id = %s", recommendation_id)
         return dict(orjson.loads(rows[0][0])) if rows else None
+
+    def shown(self, identities: Sequence[str], placement: str) -> list[str]:
+        rows = self._database.fetch(_NEWEST, list(identities))
+        return shown_in((orjson.loads(body) for (body,) in rows), placement)
 
     def prune(self, before: int, most: int) -> int:
         old = "SELECT recommendation_id FROM answers WHERE at < %s ORDER BY at LIMIT %s FOR UPDATE SKIP LOCKED"

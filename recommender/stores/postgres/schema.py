@@ -40,6 +40,10 @@ STEPS = (
     CREATE TABLE answers(recommendation_id text PRIMARY KEY, at bigint NOT NULL, body bytea NOT NULL);
     CREATE INDEX answers_by_time ON answers(at);
     """,
+    """
+    ALTER TABLE answers ADD COLUMN customer text COLLATE "C";  -- none in answers of before
+    CREATE INDEX answers_of_customer ON answers(customer, recommendation_id COLLATE "C" DESC);
+    """,
 )
 """Step n brings a database of version n to version n + 1. A step that was released never changes."""
 
