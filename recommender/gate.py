@@ -76,6 +76,8 @@ def _of_kind(kind: Kind, challenger: Manifest, champion: Manifest | None) -> Ite
         )
     elif asked >= ENOUGH:
         measure = _measure(kind, own)
+        if missing := [name for name in BASELINES if not _compared(rows.get(name, {}))]:
+            yield f"its manifest does not compare it with {', '.join(missing)}. Train again with this version."
         for name in BASELINES:
             yield from _behind(name, measure, own, rows.get(name, {}))
         if champion:
@@ -86,7 +88,7 @@ def _of_kind(kind: Kind, challenger: Manifest, champion: Manifest | None) -> Ite
 def _behind_champion(measure: str, rows: Mapping[str, Row], challenger: Manifest, champion: Manifest) -> Iterator[str]:
     row = rows.get("champion", {})
     same = challenger.configuration == champion.configuration
-    if row and (same or row.get("configuration") == champion.configuration):
+    if _compared(row) and (same or row.get("configuration") == champion.configuration):
         yield from _behind("champion", measure, rows["murmeli"], row)
     elif not same and champion.configuration.keys() <= challenger.configuration.keys():
         # settings that are gone mean a champion of an older version, which nobody can fit any more
@@ -99,10 +101,7 @@ def _behind_champion(measure: str, rows: Mapping[str, Row], challenger: Manifest
 def _behind(name: str, measure: str, own: Row, row: Row) -> Iterator[str]:
     """What speaks for one rival, on the whole and in the slices."""
     behind, low, high = (_number(row, f"behind{end}") for end in ("", "_low", "_high"))
-    if behind is None or low is None or high is None:
-        yield f"its manifest does not compare it with {name}. Train again with this version."
-        return
-    if high < 0:
+    if behind is not None and low is not None and high is not None and high < 0:
         yield (
             f"worse than {name}: {measure} {_of(own, measure)} against {_of(row, measure)}, a difference of "
             f"{behind:.4f} (95 % interval {low:.4f} to {high:.4f}, {own['n']:,} uses). {_REMEDY}"
@@ -141,6 +140,10 @@ def _fallen(kind: Kind, measure: str, rows: Mapping[str, Row], champion: Manifes
             f"{measure} fell to {_of(own, measure)} from the {_of(before, measure)} of the champion's own backtest, by "
             "more than a quarter. Look for mixed-up ids or types in what the log gained since."
         )
+
+
+def _compared(row: Row) -> bool:
+    return _number(row, "behind") is not None and _number(row, "behind_high") is not None
 
 
 def rows_of(manifest: Manifest, kind: Kind) -> dict[str, Row]:

@@ -10,8 +10,8 @@ from recommender.errors import MurmeliError, RefusedError
 from recommender.plugins import registry_at
 from recommender.registry import MAIN, Aliases, Registry
 from recommender.settings import load_settings
-from training.report import judgement_tables, manifest_table, version_rows, version_table
-from training.terminal import HERE, Home, Json, opened, show
+from training.report import difference_tables, judgement_tables, manifest_table, version_rows, version_table
+from training.terminal import HERE, Home, Json, opened, progress, show
 
 models_app = typer.Typer(no_args_is_help=True, help="List, inspect, promote and roll back trained models.")
 
@@ -86,6 +86,31 @@ def models_promote(
             show({"refused": refusal.reasons}, as_json)
         raise
     show({"champion": number}, as_json, f"{MAIN}/{number} is the champion.")
+
+
+@models_app.command("diff")
+def models_diff(
+    a: Version,
+    b: Version,
+    home: Home = HERE,
+    customers: Annotated[int, typer.Option(min=1, help="At most so many customers are asked for.")] = 500,
+    k: Annotated[int, typer.Option(min=1, max=1000, help="So many first items are compared.")] = 10,
+    seed: int = 7,
+    as_json: Json = False,
+) -> None:
+    """What would change for customers if B answered instead of A: whose lists, by how much, and which items move.
+
+    Example: `murmeli models diff champion challenger --k 6`
+    """
+    from training.difference import difference
+
+    with opened(home, reading=True) as (settings, store), progress(as_json) as report:
+        registry = registry_at(home, settings)
+        models = [champion.load_model(registry, number_of(version)) for version in (a, b)]
+        kinds = difference(store, *models, customers=customers, k=k, seed=seed, progress=report)
+    document = {"a": models[0].label, "b": models[1].label, "kinds": kinds}
+    nothing = [] if kinds else ["Nobody in the store used anything yet: there is nothing to compare."]
+    show(document, as_json, *difference_tables(document), *nothing)
 
 
 @models_app.command("rollback")

@@ -16,6 +16,9 @@ Rows = Sequence[Mapping[str, Any]]
 MEASURES = ("name", "hit@", "mrr", "recall@", "ndcg@", "coverage", "ece", "fit_seconds")
 """What a table of measures shows beside `n`, by how the column's name begins; the JSON document has all."""
 
+NAMED = 3
+"""Items named where many are counted."""
+
 LOW, HIGH = "_low", "_high"
 """How the ends of a measure's 95 % interval are called."""
 
@@ -156,6 +159,45 @@ def manifest_table(title: str, manifest: Mapping[str, Any]) -> Table:
     known |= {kind: ", ".join(entry["sources"]) for kind, entry in manifest["kinds"].items()}
     known["settings"] = ", ".join(f"{name} {value}" for name, value in manifest["configuration"].items())
     return facts(title, known)
+
+
+def difference_tables(document: Mapping[str, Any]) -> Iterator[Table]:
+    """Two models beside each other: how far their lists agree, who gains from the second, which items move."""
+    for kind, found in document["kinds"].items():
+        spread = ", ".join(f"{share}: {value:.2f}" for share, value in found["overlap_quantiles"].items())
+        known = {
+            "customers asked for": found["customers"],
+            f"overlap@{found['k']}": f"{found['overlap']:.3f} on the mean ({spread})",
+            "the same list": f"{found['same_list']:.1%} of the customers",
+            "the same first item": f"{found['same_first']:.1%} of the customers",
+            "shown by A alone": _counted(found["vanished"], found["vanished_most"]),
+            "shown by B alone": _counted(found["appeared"], found["appeared_most"]),
+        }
+        yield facts(f"{kind}: B ({document['b']}) instead of A ({document['a']})", known)
+        yield table_of(f"{kind}: who gains, by 1/position of their newest uses", [_gain(row) for row in found["who"]])
+        if found["movers"]:
+            yield table_of(f"{kind}: the items that move most", [_moved(row) for row in found["movers"]])
+
+
+def _counted(number: int, rows: Rows) -> str:
+    names = ", ".join(row["title"] or row["item"] for row in rows[:NAMED])
+    return f"{number}: {names}{', ...' if number > NAMED else ''}" if number else "none"
+
+
+def _gain(row: Mapping[str, Any]) -> dict[str, Any]:
+    interval = f"{row['change_low']:+.3f} to {row['change_high']:+.3f}"
+    known = {name: row[name] for name in ("customers", "n", "gain", "lose")}
+    return known | {"mrr A": row["mrr_a"], "mrr B": row["mrr_b"], "change": row["change"], "95 %": interval}
+
+
+def _moved(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "item": row["title"] or row["item"],
+        "on lists of A": row["shown_a"],
+        "of B": row["shown_b"],
+        "mean place A": f"{row['place_a']:.1f}",
+        "B": f"{row['place_b']:.1f}",
+    }
 
 
 def home_table(home: Path, found: Mapping[str, Any]) -> Table:
