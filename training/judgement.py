@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from pydantic import JsonValue
 
+from recommender.gate import PRIMARY
 from recommender.metrics import (
     Values,
     average_precision,
@@ -31,9 +32,6 @@ from recommender.metrics import (
 )
 from recommender.types import BoolArray, IntArray, Kind
 from training.evaluation import DEPTHS, Row, clusters
-
-PRIMARY = {Kind.FEATURE: "mrr", Kind.CONTENT: "ndcg@20"}
-"""What a kind's rankings are compared by."""
 
 PAGE = 20
 """How deep a page goes."""

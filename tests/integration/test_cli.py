@@ -18,7 +18,10 @@ import pytest
 import typer
 
 import murmeli
+from recommender.model import model_arrays
+from recommender.registry import MAIN, Registry
 from recommender.settings import FILE, Settings, load_settings
+from tests.contracts.models import bank, manifest_of
 from training import terminal
 from training.demo import MARK
 
@@ -98,6 +101,7 @@ ONE_DOCUMENT = [
     "benchmark new-items --events log.csv --days 10 --share 0.4",
     "models list",
     "models show champion",
+    "models diff 1 2 --customers 3",
     "models promote 2",
     "models rollback",
     "recommend crm:1",
@@ -196,6 +200,25 @@ def test_instead_of_a_damaged_champion_the_one_before_answers_and_it_is_said(run
     (shop / "models/main/aliases.json").write_text("{")
     assert "aliases.json is damaged" in run("models", "list", "--home", shop).out
     assert run("recommend", "crm:1", "--home", shop, "--json").document["model"] == "untrained"
+
+
+def test_the_gate_refuses_with_its_reasons_and_who_forces_it_is_told_of(run: Run, shop: Path) -> None:
+    model = bank()
+    Registry(shop / "models").publish(MAIN, model_arrays(model), manifest_of(model, behind=-0.1))
+    refused = run("models", "promote", "3", "--home", shop)
+    assert (refused.code, refused.out) == (3, "")
+    assert "murmeli: The gate refuses main/3" in refused.err
+    assert "\n- feature: worse than most-used: mrr 0.5000 against 0.6000" in refused.err
+    listed = run("models", "promote", "3", "--home", shop, "--json")
+    assert (listed.code, len(listed.document["refused"])) == (3, refused.err.count("\n- "))
+    assert run("models", "promote", "3", "--force", " ", "--home", shop).code == 2
+    assert "forced" not in run("models", "list", "--home", shop).out
+    assert run("models", "promote", "3", "--force", "Cards are broken.", "--home", shop).code == 0
+    shown = run("models", "show", "3", "--home", shop)
+    assert "(cli): Cards are broken." in shown.out
+    assert "Cards are broken." in run("models", "list", "--home", shop, "--json").document["models"][2]["forced"]
+    assert run("models", "rollback", "--home", shop, "--json").document == {"champion": 1}
+    assert run("doctor", "--home", shop).code == 0
 
 
 def test_a_port_in_use_is_said_with_the_remedy(run: Run, shop: Path) -> None:
