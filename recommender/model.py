@@ -4,7 +4,7 @@ On disk it is named arrays and a manifest that lists each kind's sources (bundle
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import overload
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy as np
 from recommender.bundle import Array, KindEntry, Manifest
 from recommender.errors import ArtefactError
 from recommender.history import Context, History, Items, Query
+from recommender.layer import Layer
 from recommender.ranker import ROWS, Ranker
 from recommender.sources import SOURCES
 from recommender.sources.base import Arrays, Source, from_arrays, to_arrays
@@ -106,7 +107,7 @@ def model_arrays(model: Model) -> Arrays:
         ids = PackedTexts.of(part.ids)
         owners = {source.name: to_arrays(source) for source in part.sources}
         owners["items"] = {"codes": part.codes, "ids_bytes": ids.data, "ids_starts": ids.starts}
-        owners["ranker"] = {"weights": part.ranker.weights}
+        owners["ranker"] = {"weights": part.ranker.weights} | _layer_arrays(part.ranker.layer)
         arrays |= {f"{kind}.{owner}.{field}": own[field] for owner, own in owners.items() for field in own}
     return arrays
 
@@ -168,25 +169,52 @@ def _kind_from(
         if {"item", "starts"} <= own.keys():
             _check_rows(own, codes.size)
     sources = tuple(from_arrays(known[name], own) for name, own in owned.items())
-    weights = np.asarray(arrays[f"{prefix}ranker.weights"], np.float32)
-    part = KindModel(codes, ids, sources, _ranker(entry.columns, weights, column_names(sources)))
+    learned = _owned(f"{prefix}ranker.", arrays)
+    part = KindModel(codes, ids, sources, _ranker(entry.columns, learned, column_names(sources)))
     _try_out(part)
     return part
 
 
-def _ranker(trained: tuple[str, ...], weights: FloatArray, columns: tuple[str, ...]) -> Ranker:
+def _ranker(trained: tuple[str, ...], learned: Arrays, columns: tuple[str, ...]) -> Ranker:
     """The trained weights in today's columns and rows; what came since counts nothing, so old models answer as ever."""
     gone = sorted(set(trained) - set(columns))
     if gone:
         raise ValueError(f"no source has the column {gone[0]!r}")
+    weights = np.asarray(learned["weights"], np.float32)
     rows = weights.shape[0] if weights.ndim == 2 else 0
     if not 1 <= rows <= ROWS or weights.shape[1] != len(trained):
         raise ValueError("the ranker's weights are not one row per situation and one column per name")
-    if trained == columns and rows in (1, ROWS):
-        return Ranker(columns, weights)
-    moved = np.zeros((1 if rows == 1 else ROWS, len(columns)), np.float32)
-    moved[:rows, [columns.index(name) for name in trained]] = weights
-    return Ranker(columns, moved)
+    layer = _layer(learned, len(trained))
+    if trained == columns and rows in (1, ROWS) and (layer is None or layer.bias.shape[0] == ROWS):
+        return Ranker(columns, weights, layer)
+    at = np.array([columns.index(name) for name in trained], np.int64)
+    moved = _moved(weights.T, at, len(columns)).T
+    if layer is not None:
+        bias = _moved(layer.bias, np.arange(layer.bias.shape[0]), ROWS)
+        layer = Layer(_moved(layer.into, at, len(columns)), bias, layer.out)
+    return Ranker(columns, moved if rows == 1 else _moved(moved, np.arange(rows), ROWS), layer)
+
+
+def _moved(table: FloatArray, at: IntArray, size: int) -> FloatArray:
+    """Shape (size, n): each row where it belongs now, zeros elsewhere."""
+    moved = np.zeros((size, table.shape[1]), np.float32)
+    moved[at] = table
+    return moved
+
+
+def _layer_arrays(layer: Layer | None) -> Arrays:
+    return {f"layer_{f.name}": getattr(layer, f.name) for f in fields(layer)} if layer is not None else {}
+
+
+def _layer(learned: Arrays, columns: int) -> Layer | None:
+    """The ranker's hidden layer; None where it has none."""
+    if "layer_into" not in learned:
+        return None
+    layer = Layer(*(np.asarray(learned[f"layer_{f.name}"], np.float32) for f in fields(Layer)))
+    fits = layer.into.ndim == layer.bias.ndim == 2 and layer.bias.shape[0] <= ROWS
+    if not fits or layer.into.shape != (columns, layer.out.size) or layer.bias.shape[1:] != layer.out.shape:
+        raise ValueError("the ranker's layer is not one row per column and per situation, and one column per unit")
+    return layer
 
 
 def _check_rows(table: Arrays, known: int) -> None:

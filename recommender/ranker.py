@@ -14,6 +14,7 @@ import numpy as np
 
 from recommender.features import ORDERS, steps
 from recommender.history import Query
+from recommender.layer import Layer, singled_out
 from recommender.sources.base import Scores
 from recommender.types import DAY, HOUR, MINUTE, FloatArray, IntArray
 
@@ -65,10 +66,12 @@ class Ranker:
 
     columns: `<source>.<column>`, in the order in which the sources' scores are given.
     weights: shape (ROWS, columns), rows as `situation` counts them; or (1, columns), the same in all situations.
+    layer: what columns say together, where that was learned; of a stranger it says nothing.
     """
 
     columns: tuple[str, ...]
     weights: FloatArray
+    layer: Layer | None = None
 
     def weigh(self, query: Query) -> FloatArray:
         """Shape (columns,): the weights that count for this question.
@@ -76,7 +79,7 @@ class Ranker:
         Of a stranger no source knows anything, so popularity, a log-probability itself, decides: the learned
         weights take it for granted that others speak beside it, and few logs have strangers to learn from.
         """
-        if POPULAR in self.columns and query.history.item.size == query.history.older_item.size == 0:
+        if POPULAR in self.columns and _is_stranger(query):
             return np.array([column == POPULAR for column in self.columns], np.float32)
         rows = situation(query) if self.weights.shape[0] > 1 else [0]
         weight: FloatArray = self.weights[rows].sum(axis=0)
@@ -94,6 +97,9 @@ class Ranker:
                 total += w @ part.values
             else:
                 total[part.at] += w @ (part.values - part.floor[:, None])
+        if self.layer is not None and not _is_stranger(query):
+            met = singled_out(scores, total.size)
+            total[met] += self.layer.lift(situation(query), _matrix(scores, met))
         late, owed = self._owed(query, scores, weight)
         total[late] += owed
         return total
@@ -109,7 +115,10 @@ class Ranker:
         if late.size == 0 or OWN not in self.columns:
             return late[:0], np.zeros(0, np.float32)
         own = np.concatenate([values_at(part, late) * (part.at is not None) for part in scores])
-        return late, np.maximum(own[self.columns.index(OWN)] - weight @ own, 0)
+        said = weight @ own
+        if self.layer is not None:
+            said += self.layer.lift(situation(query), _matrix(scores, late))
+        return late, np.maximum(own[self.columns.index(OWN)] - said, 0)
 
     def contributions(self, query: Query, scores: Sequence[Scores], positions: IntArray) -> FloatArray:
         """Shape (columns, k): what each column adds to the scores of these positions, above the average item's."""
@@ -117,6 +126,10 @@ class Ranker:
         lifts = [_lift(part, positions, size) for part in scores]
         weight = self.weigh(query)
         lift: FloatArray = weight[:, None] * np.concatenate(lifts)
+        if self.layer is not None and not _is_stranger(query):
+            met = singled_out(scores, size)
+            parts = self.layer.parts(situation(query), _matrix(scores, met)).T
+            lift += spread_out(parts, met, positions) - parts.sum(axis=1, keepdims=True) / size
         late, owed = self._owed(query, scores, weight)
         if late.size:
             extra = np.zeros(size, np.float32)
@@ -139,11 +152,26 @@ def values_at(part: Scores, positions: IntArray) -> FloatArray:
     if part.at is None:
         dense: FloatArray = part.values[:, positions] - part.floor[:, None]
         return dense
-    above = np.zeros((part.floor.size, positions.size), np.float32)
-    if part.at.size:
-        where = np.minimum(np.searchsorted(part.at, positions), part.at.size - 1)
-        above = np.where(part.at[where] == positions, part.values[:, where] - part.floor[:, None], above)
-    return above
+    return spread_out(part.values - part.floor[:, None], part.at, positions)
+
+
+def spread_out(values: FloatArray, at: IntArray, positions: IntArray) -> FloatArray:
+    """Shape (columns, k): the values at some positions; at: where they stand, ascending; 0 where there is none."""
+    if at.size == 0:
+        return np.zeros((values.shape[0], positions.size), np.float32)
+    where = np.minimum(np.searchsorted(at, positions), at.size - 1)
+    found: FloatArray = np.where(at[where] == positions, values[:, where], np.float32(0))
+    return found
+
+
+def _matrix(scores: Sequence[Scores], positions: IntArray) -> FloatArray:
+    """Shape (k, columns): what all sources say of some positions, less the floor."""
+    return np.concatenate([values_at(part, positions) for part in scores]).T
+
+
+def _is_stranger(query: Query) -> bool:
+    """Whether the customer used nothing so far."""
+    return query.history.item.size == query.history.older_item.size == 0
 
 
 def _lift(part: Scores, positions: IntArray, size: int) -> FloatArray:

@@ -43,6 +43,11 @@ class Log:
         return np.repeat(np.arange(self.customers), np.diff(self.starts))
 
     @property
+    def place(self) -> IntArray:
+        """Shape (n,): how many events the customer of each event had before it."""
+        return np.arange(self.events.size) - np.repeat(self.starts[:-1], np.diff(self.starts))
+
+    @property
     def span(self) -> tuple[int, int]:
         """The first and the last instant, in milliseconds UTC; zeros where the log is empty."""
         time = self.events["time"]

@@ -117,8 +117,7 @@ def ask(
 def _trial(log: Log, items: Items, split: float) -> Trial:
     """Each customer's uses cut in two; the items put into the order that a model of the first part has them in."""
     log = log.select(Subject(Kind.FEATURE, items, log).uses)
-    place = np.arange(log.events.size) - log.starts[log.who]
-    first = place < (np.diff(log.starts) * split).astype(np.int64)[log.who]
+    first = log.place < (np.diff(log.starts) * split).astype(np.int64)[log.who]
     earlier = log.select(first)
     known = np.zeros(items.codes.size, np.bool_)
     known[items.positions(earlier.events["item"])] = True

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from recommender.bundle import Array, KindEntry, Manifest, read_bundle
 from recommender.errors import ArtefactError
 from recommender.history import Context, History, Items, Query
+from recommender.layer import Layer
 from recommender.model import Model, PackedTexts, model_arrays, model_from, model_kinds, untrained
+from recommender.ranker import ROWS
 from recommender.registry import Registry
 from recommender.types import FloatArray, Kind
 from tests.contracts.models import BANK, bank, manifest_of
@@ -68,6 +70,48 @@ def test_a_model_s_arrays_are_those_of_the_disk_not_copies(tmp_path: Path) -> No
     part = reload(bank(), tmp_path).kinds[Kind.FEATURE]
     assert not part.codes.flags.owndata
     assert not part.ranker.weights.flags.owndata
+
+
+def layered() -> Model:
+    """The bank with a layer."""
+    model, draw = bank(), np.random.default_rng(1)
+    part = model.kinds[Kind.FEATURE]
+    shapes = ((len(part.ranker.columns), 3), (ROWS, 3), (3,))
+    layer = Layer(*(draw.normal(0, 0.1, shape).astype(np.float32) for shape in shapes))
+    return Model({**model.kinds, Kind.FEATURE: replace(part, ranker=replace(part.ranker, layer=layer))})
+
+
+def test_a_layer_is_published_and_answers_as_before(tmp_path: Path) -> None:
+    loaded = reload(layered(), tmp_path)
+    assert scores(loaded, 0, 1, 0, 4).tolist() == scores(layered(), 0, 1, 0, 4).tolist()
+    assert scores(loaded, 0, 1, 0, 4).tolist() != scores(bank(), 0, 1, 0, 4).tolist()
+
+
+def test_a_layer_from_before_a_column_and_a_situation_counts_nothing_for_them() -> None:
+    model, arrays = layered(), model_arrays(layered())
+    gone = model.kinds[Kind.FEATURE].ranker.columns[3]
+    entry = manifest_of(model).kinds[Kind.FEATURE]
+    older = entry.model_copy(update={"columns": tuple(name for name in entry.columns if name != gone)})
+    kinds = {**manifest_of(model).kinds, Kind.FEATURE: older}
+    manifest = manifest_of(model).model_copy(update={"kinds": kinds})
+    for name, axis in (("weights", 1), ("layer_into", 0)):
+        arrays[f"feature.ranker.{name}"] = np.delete(arrays[f"feature.ranker.{name}"], 3, axis)
+    for name in ("weights", "layer_bias"):
+        arrays[f"feature.ranker.{name}"] = arrays[f"feature.ranker.{name}"][:-1]
+    ranker = model_from(arrays, manifest, "main/1").kinds[Kind.FEATURE].ranker
+    assert ranker.layer is not None
+    assert ranker.layer.into.shape == (len(ranker.columns), 3)
+    assert not ranker.layer.into[3].any()
+    assert ranker.layer.bias.shape[0] == ROWS
+    assert not ranker.layer.bias[-1].any()
+
+
+@pytest.mark.parametrize("name", ["layer_into", "layer_bias", "layer_out"])
+def test_a_layer_whose_parts_do_not_fit_is_refused(name: str) -> None:
+    arrays = model_arrays(layered())
+    arrays[f"feature.ranker.{name}"] = arrays[f"feature.ranker.{name}"][..., :-1]
+    with pytest.raises(ArtefactError, match="layer"):
+        model_from(arrays, manifest_of(layered()), "main/1")
 
 
 def test_a_model_from_before_a_situation_was_told_apart_counts_nothing_for_it() -> None:

@@ -110,8 +110,7 @@ def newest(subject: Subject, share: float) -> int:
 
 def first_part(log: Log, share: float) -> BoolArray:
     """Shape (n,): the first share of each customer's events, so that the rest speaks for all customers alike."""
-    place = np.arange(log.events.size) - np.repeat(log.starts[:-1], np.diff(log.starts))
-    return place < np.repeat(np.ceil(np.diff(log.starts) * share), np.diff(log.starts))
+    return log.place < np.repeat(np.ceil(np.diff(log.starts) * share), np.diff(log.starts))
 
 
 def events_before(log: Log, chosen: BoolArray) -> IntArray:

@@ -1,8 +1,7 @@
-"""Learns the ranker's weights by replaying the log: at each step, how probable was what came next?
+"""Learns the ranker by replaying the log: at each step, how probable was what came next?
 
-The loss is the softmax's, over the items that any column would put near the
-top and a few others that stand for the rest, so that the probabilities hold
-for all items; each question costs one call of the same `score` that serves.
+The loss is the softmax's. Weights by situation always learn something; where there is enough to learn from, a hidden
+layer that promises more of what it did not see takes their place.
 """
 
 from collections.abc import Sequence
@@ -14,29 +13,12 @@ from scipy.optimize import minimize
 
 from recommender.history import Items
 from recommender.model import column_names
-from recommender.ranker import ROWS, Ranker, situation, values_at
-from recommender.sources.base import Scores, Source
-from recommender.types import FloatArray, IntArray, is_use
+from recommender.ranker import ROWS, Ranker
+from recommender.sources.base import Source
+from recommender.types import FloatArray, IntArray
 from training.dataset import Log
-from training.questions import step
-
-
-@dataclass(frozen=True, slots=True)
-class Contest:
-    """Who competes with what came next. near: the best items of each column; rest: items drawn to stand for all others;
-    questions: at most so many steps are replayed.
-    """
-
-    near: int
-    rest: int
-    questions: int
-
-
-MANY = 2_000
-"""Items from which on a few rivals no longer hold most of the probability: more compete, in fewer questions."""
-
-FEW_ITEMS = Contest(near=8, rest=20, questions=12_000)
-MANY_ITEMS = Contest(near=24, rest=60, questions=5_000)
+from training.fit.layer import fit_layer, losses
+from training.fit.replay import Replay, contest_of, replay_log, sample
 
 PRIOR = 100.0
 """How many questions' worth of evidence a row's deviation from the shared weights must overcome."""
@@ -44,28 +26,16 @@ PRIOR = 100.0
 SHARED_PRIOR = 10.0
 """How many questions' worth of evidence any weight at all must bring."""
 
+ENOUGH = 1_000
+"""Questions below which a hidden layer would learn noise."""
+
+HELD_OUT = 0.2
+"""The share of the questions that tells whether the hidden layer is worth its place."""
+
+SURE = 2.0
+"""Standard errors by which the hidden layer must be better."""
+
 Vector = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Replay:
-    """Questions asked of the log, and what was the answer.
-
-    values: shape (total, columns), of the items that compete, question by question; starts: (questions + 1,).
-    stands_for: (total,), the logarithm of how many items each speaks for. truth: (questions,), which row of `values`
-    is the item that came next. rows: (questions, r): see `situation`.
-    """
-
-    values: FloatArray
-    stands_for: FloatArray
-    starts: IntArray
-    truth: IntArray
-    rows: IntArray
-
-
-def contest_of(items: Items) -> Contest:
-    """What a catalogue of this size asks for."""
-    return MANY_ITEMS if items.codes.size > MANY else FEW_ITEMS
 
 
 def fit_ranker(
@@ -87,65 +57,30 @@ def fit_ranker(
     columns = column_names(sources)
     rng = np.random.default_rng(seed)
     contest = contest_of(items)
-    asked = _sample(log, items, since, limit or contest.questions, rng)
-    replay = _replay(log, items, sources, asked, situations, rng)
-    return Ranker(columns, _learn(replay, len(columns), ROWS if situations else 1))
+    asked = sample(log, items, since, limit or contest.questions, rng)
+    replay = replay_log(log, items, sources, asked, situations, rng)
+    if situations and layer_pays(replay, seed):
+        return Ranker(columns, *fit_layer(replay, seed))
+    return Ranker(columns, fit_weights(replay, ROWS if situations else 1))
 
 
-def _sample(log: Log, items: Items, since: IntArray | None, limit: int, rng: np.random.Generator) -> IntArray:
-    """Which events are asked about, ascending: uses of known items, at random where they are too many."""
-    where = np.arange(log.events.size) - np.repeat(log.starts[:-1], np.diff(log.starts))
-    first = np.zeros(log.customers, np.int64) if since is None else since
-    known = items.positions(log.events["item"]) >= 0
-    chosen = np.flatnonzero(known & is_use(log.events["type"]) & (where >= first[log.who]))
-    return np.sort(rng.choice(chosen, limit, replace=False)) if chosen.size > limit else chosen
+def layer_pays(replay: Replay, seed: int) -> bool:
+    """Whether a hidden layer promises more of some questions held out than weights by situation do.
+
+    By more than chance would have it; where questions are few there is no telling, so it does not.
+    """
+    size = replay.truth.size
+    if size < ENOUGH:
+        return False
+    held, kept = np.split(np.random.default_rng(seed).permutation(size), [int(size * HELD_OUT)])
+    asked, learned = replay.some(np.sort(held)), replay.some(np.sort(kept))
+    gain = losses(asked, fit_weights(learned, ROWS)) - losses(asked, *fit_layer(learned, seed))
+    return bool(gain.mean() > SURE * gain.std() / np.sqrt(gain.size))
 
 
-def _replay(
-    log: Log, items: Items, sources: Sequence[Source], asked: IntArray, situations: bool, rng: np.random.Generator
-) -> Replay:
-    width = sum(len(source.columns) for source in sources)
-    values, stands_for, truth, rows = [np.zeros((0, width), np.float32)], [np.zeros(0, np.float32)], [], []
-    customers = np.searchsorted(log.starts, asked, "right") - 1
-    targets = items.positions(log.events["item"][asked])
-    contest = contest_of(items)
-    for customer, at, target in zip(customers.tolist(), asked.tolist(), targets.tolist(), strict=True):
-        query = step(log, items, customer, at - int(log.starts[customer]))
-        scores = [source.score([query])[0] for source in sources]
-        rivals = _rivals(scores, target, contest.near)
-        rest = rng.integers(0, items.codes.size, contest.rest)
-        rest = rest[~np.isin(rest, rivals)]
-        both = np.concatenate([rivals, rest])
-        values.append(np.concatenate([values_at(part, both) for part in scores]).T)
-        stands_for.append(
-            np.repeat([0, np.log(items.codes.size / contest.rest)], [rivals.size, rest.size]).astype(np.float32)
-        )
-        truth.append(int(np.searchsorted(rivals, target)))
-        rows.append(situation(query) if situations else np.zeros(1, np.int64))
-    starts = np.cumsum([part.size for part in stands_for], dtype=np.int64)
-    return Replay(
-        np.concatenate(values),
-        np.concatenate(stands_for),
-        starts,
-        starts[:-1] + np.array(truth, np.int64),
-        np.array(rows, np.int64).reshape(len(rows), len(rows[0]) if rows else 0),
-    )
-
-
-def _rivals(scores: Sequence[Scores], target: int, near: int) -> IntArray:
-    """The best items of every column and the one that came, ascending."""
-    parts = [np.array([target])]
-    for part in scores:
-        size = part.values.shape[1]
-        best = np.arange(size)
-        if size > near:
-            best = np.unique(np.argpartition(part.values, size - near, axis=1)[:, size - near :])
-        parts.append(best if part.at is None else part.at[best])
-    return np.unique(np.concatenate(parts))
-
-
-def _learn(replay: Replay, columns: int, rows: int) -> FloatArray:
+def fit_weights(replay: Replay, rows: int) -> FloatArray:
     """Shape (rows, columns): the weights that maximise the likelihood, drawn towards 0 where evidence is thin."""
+    columns = replay.values.shape[1]
     if replay.truth.size == 0:
         shared = np.zeros((rows, columns), np.float32)
         shared[0] = 1 / max(columns, 1)
