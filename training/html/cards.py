@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from recommender.gate import PRIMARY
 from recommender.types import Kind, instant
 from training.html.markup import Markup, join, tag
 from training.html.plots import Line, Mark, Point, bars, curve, dots, percent, plain, reliability, scatter
 from training.judge import CHAMPION, MURMELI
-from training.judgement import PRIMARY, SHOWN
+from training.judgement import SHOWN
 
 Row = Mapping[str, Any]
 Rows = Sequence[Row]
