@@ -28,6 +28,7 @@ from recommender.model import KindModel
 from recommender.profile import EMPTY, fold
 from recommender.settings import Training
 from recommender.sources.base import Source
+from recommender.sources.sets import Sets
 from recommender.sources.usage import Matrix
 from recommender.stores import MEMORY, open_store
 from recommender.top import best
@@ -331,16 +332,17 @@ def _summary(name: str, values: Values, visitor: IntArray, weight: Values) -> Ro
 def _rankings(task: Task, model: KindModel, settings: Training) -> dict[str, Callable[[], Rank]]:
     """What is compared, by name: each fits something and returns how it ranks."""
     used = user_items(task.train.log, task.train.items)
+    popularity = fit_popularity(task.train.log, task.train.items)
     parts = {source.name: source for source in model.sources if source.name not in ("habit", "popularity")}
     return {
         "murmeli": lambda: _model(model),
         "most-used": lambda: _each(most_used),
         "most-recent": lambda: _each(most_recent),
-        "popularity": lambda: _source(fit_popularity(task.train.log, task.train.items)),
+        "popularity": lambda: _source(popularity),
         "implicit-cosine": lambda: _linear(task, fit_similar("implicit-cosine", used, settings.threads)),
         "conditional": lambda: _linear(task, conditional(used)),
         "ease": lambda: _linear(task, ease(used)),
-        **{f"our {name}": partial(_source, source) for name, source in parts.items()},
+        **{f"our {name}": partial(_part, source, popularity) for name, source in parts.items()},
     }
 
 
@@ -361,6 +363,14 @@ def _source(source: Source) -> Rank:
     return lambda queries: [
         scores.dense(query.items.codes.size)[0] for query, scores in zip(queries, source.score(queries), strict=True)
     ]
+
+
+def _part(source: Source, popularity: Source) -> Rank:
+    """One source alone; `sets` states differences to popularity, so it is added to that."""
+    if source.name != Sets.name:
+        return _source(source)
+    both = _source(popularity), _source(source)
+    return lambda queries: [base + more for base, more in zip(*(rank(queries) for rank in both), strict=True)]
 
 
 def _linear(task: Task, weights: "Matrix | FloatArray") -> Rank:

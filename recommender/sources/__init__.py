@@ -1,14 +1,16 @@
-"""The candidate sources: popularity, habit, transitions, neighbours, factors, attributes."""
+"""The candidate sources: popularity, habit, transitions, neighbours, EASE, sets, factors, attributes."""
 
 from recommender.sources.attributes import Attributes
 from recommender.sources.base import Source
+from recommender.sources.ease import Ease
 from recommender.sources.factors import Factors
 from recommender.sources.habit import Habit
 from recommender.sources.neighbours import Neighbours
 from recommender.sources.popularity import Popularity
+from recommender.sources.sets import Sets
 from recommender.sources.transitions import Transitions
 
-_ALL: tuple[type[Source], ...] = (Habit, Transitions, Popularity, Neighbours, Factors, Attributes)
+_ALL: tuple[type[Source], ...] = (Habit, Transitions, Popularity, Neighbours, Ease, Sets, Factors, Attributes)
 
 SOURCES = {source.name: source for source in _ALL}
 """Every source by the name that a manifest has for it."""

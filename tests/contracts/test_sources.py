@@ -18,10 +18,12 @@ from recommender.sources.habit import Habit
 from recommender.types import DAY, EVENT, HOUR, USE, EventArray, IntArray, code64, codes64
 from training.dataset import Log, items_of, log_of
 from training.fit.attributes import fit_attributes
+from training.fit.ease import fit_ease
 from training.fit.factors import FactorSettings, fit_factors
 from training.fit.matrix import user_items, weights_of
 from training.fit.neighbours import NeighbourSettings, fit_neighbours
 from training.fit.popularity import fit_popularity
+from training.fit.sets import fit_sets
 from training.fit.transitions import fit_transitions
 
 NAMES = [f"item-{number}" for number in range(12)]
@@ -40,10 +42,12 @@ FITS: dict[str, Callable[[Log, Items], Source]] = {
     "factors": lambda log, items: fit_factors(
         weights_of(user_items(log, items)), FactorSettings(factors=4, regularisation=0.1), threads=1
     ),
+    "ease": lambda log, items: fit_ease(weights_of(user_items(log, items)), penalty=1.0, per_item=8),
+    "sets": lambda log, items: fit_sets(user_items(log, items), seed=7, steps=200),
     "attributes": lambda log, items: fit_attributes(user_items(log, items), items),
 }
 every_source = pytest.mark.parametrize("name", sorted(SOURCES))
-learns_tastes = pytest.mark.parametrize("name", ["neighbours", "factors", "attributes"])
+learns_tastes = pytest.mark.parametrize("name", ["neighbours", "ease", "sets", "factors", "attributes"])
 
 
 def checkerboard() -> tuple[Log, Items]:

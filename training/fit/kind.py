@@ -11,13 +11,16 @@ from recommender.settings import Training
 from recommender.sources.base import Source
 from recommender.sources.habit import Habit
 from recommender.sources.popularity import Popularity
+from recommender.sources.sets import Sets
 from recommender.sources.transitions import Transitions
 from recommender.types import DAY, BoolArray, IntArray, Kind, is_use
 from training.dataset import Log
 from training.fit.content import fit_content, fit_linear, hold_out
+from training.fit.matrix import user_items
 from training.fit.popularity import fit_popularity
 from training.fit.ranker import fit_ranker
 from training.fit.transitions import fit_transitions
+from training.fit.visitors import fit_visitors, refit_visitors, suits
 
 VALIDATION = 0.2
 """The newest share of a log, on whose steps the blend is learned."""
@@ -73,7 +76,8 @@ def _fit_unordered(subject: Subject, settings: Training) -> KindModel:
 
     customers come back to what they use, and their events have a clock once Murmeli serves.
     """
-    sources, ranker = fit_content(subject.log, subject.items, settings)
+    fit = fit_visitors if suits(user_items(subject.log, subject.items)) else fit_content
+    sources, ranker = fit(subject.log, subject.items, settings)
     if subject.kind is Kind.FEATURE:
         habit = Habit()
         weights = np.concatenate([weights_by_hand([habit]), ranker.weights], axis=1)
@@ -95,7 +99,10 @@ def refit(model: KindModel, subject: Subject, settings: Training) -> KindModel:
     if Transitions.name in names:
         return KindModel(items.codes, items.ids, fit_sources(log, items, settings), model.ranker)
     habit = [Habit()] if Habit.name in names else []
-    return KindModel(items.codes, items.ids, (*habit, *fit_linear(log, items, settings)), model.ranker)
+    anew = (
+        refit_visitors(model.sources, log, items, settings) if Sets.name in names else fit_linear(log, items, settings)
+    )
+    return KindModel(items.codes, items.ids, (*habit, *anew), model.ranker)
 
 
 def fit_sources(log: Log, items: Items, settings: Training) -> tuple[Source, ...]:

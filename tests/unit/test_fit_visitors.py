@@ -1,0 +1,239 @@
+"""What ranks for visitors never seen: EASE and sets against second formulas, and their blend on worlds on paper."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from recommender.errors import MurmeliError
+from recommender.history import Items
+from recommender.model import KindModel
+from recommender.settings import Training
+from recommender.sources.ease import Ease
+from recommender.sources.sets import SIZES, Sets
+from recommender.sources.usage import Matrix
+from recommender.types import EVENT, USE, FloatArray, Kind, codes64
+from training.dataset import Log, items_of, log_of
+from training.evaluation import model_ranking
+from training.fit import ease, sets
+from training.fit.ease import fit_ease, invert
+from training.fit.kind import Subject, fit_kind, refit
+from training.fit.sets import Questions, Weights, ask, fit_sets, inputs_of, slope, surprise
+from training.fit.visitors import FEW_CUSTOMERS, known_by, suits
+
+SETTINGS = Training(threads=1)
+
+
+def random_usage(customers: int, items: int, seed: int = 3) -> Matrix:
+    dense = np.random.default_rng(seed).random((customers, items)) < 0.3
+    return sparse.csr_array(dense.astype(np.float32))
+
+
+def dense_of(found: Ease, items: int) -> FloatArray:
+    matrix: FloatArray = sparse.csr_array((found.weight, found.item, found.starts), shape=(items, items)).toarray()
+    return matrix
+
+
+@pytest.mark.parametrize(("customers", "items"), [(40, 13), (13, 40), (20, 20)])
+def test_ease_is_a_ridge_regression_of_each_item_on_the_others_whichever_side_is_inverted(
+    customers: int, items: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ease, "BLOCK", 6)
+    used = random_usage(customers, items)
+    found = dense_of(fit_ease(used, 5.0), items)
+    x = used.toarray().astype(np.float64)
+    for item in range(items):
+        others = np.delete(np.arange(items), item)
+        column = np.linalg.solve(x[:, others].T @ x[:, others] + 5 * np.eye(items - 1), x[:, others].T @ x[:, item])
+        np.testing.assert_allclose(found[others, item], column, atol=1e-5)
+        assert found[item, item] == 0
+
+
+@pytest.mark.parametrize("block", [1, 4, 7, 50])
+def test_an_inverse_in_blocks_is_the_inverse(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ease, "BLOCK", block)
+    dense = random_usage(60, 15).toarray()
+    square = (dense.T @ dense + np.eye(15)).astype(np.float32)
+    expected = np.linalg.inv(square.astype(np.float64))
+    invert(square)
+    np.testing.assert_allclose(square, expected, atol=1e-5)
+
+
+def test_the_weights_that_move_scores_most_are_kept_negative_ones_too() -> None:
+    used = random_usage(40, 13)
+    whole, few = dense_of(fit_ease(used, 5.0), 13), dense_of(fit_ease(used, 5.0, per_item=3), 13)
+    assert (np.count_nonzero(few, axis=1) == 3).all()
+    assert (few < 0).any()
+    for row, kept in zip(whole, few, strict=True):
+        assert set(np.flatnonzero(kept)) == set(np.argsort(-np.abs(row))[:3])
+
+
+def test_ease_that_would_not_fit_into_memory_is_refused_with_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ease, "LARGEST", 4 * 12**2)
+    with pytest.raises(MurmeliError, match="40 customers and 13 items"):
+        fit_ease(random_usage(40, 13), 5.0)
+    fit_ease(random_usage(40, 12), 5.0)
+
+
+def start(items: int, seed: int = 5) -> Weights:
+    """Weights of every kind, none of them 0, for a few hidden units."""
+    rng = np.random.default_rng(seed)
+    shapes = {"direct": (items, items), "inward": (items + len(SIZES) + 1, 4), "outward": (4, items), "shift": (items,)}
+    return {name: rng.normal(0, 0.5, shape).astype(np.float32) for name, shape in shapes.items()}
+
+
+def several(customers: int, items: int) -> Matrix:
+    used = random_usage(customers, items)
+    return used[np.flatnonzero(np.diff(used.indptr) > 1)]
+
+
+def test_every_question_gives_one_at_least_and_asks_for_all_the_rest() -> None:
+    used = several(60, 9)
+    questions = ask(used, np.random.default_rng(1))
+    given, wanted = questions.given.toarray(), questions.wanted.toarray()
+    np.testing.assert_array_equal(given + (wanted > 0), used.toarray())
+    assert (given.sum(1) >= 1).all()
+    rest = (wanted > 0).sum(1)
+    assert (rest >= 1).all()
+    assert np.count_nonzero(rest == 1) > rest.size / 3
+    np.testing.assert_allclose(wanted.sum(1), 1 + np.log(rest), rtol=1e-5)
+
+
+def test_the_slope_is_that_of_the_surprise() -> None:
+    used = several(12, 7)
+    questions, weights = ask(used, np.random.default_rng(1)), start(7)
+    found = slope(weights, questions, np.ones((used.shape[0], 4), np.float32))
+    scale = float(questions.wanted.sum()) / used.shape[0]
+    rng = np.random.default_rng(2)
+    for name, one in weights.items():
+        aside = rng.normal(size=one.shape).astype(np.float32)
+        there, back = (weights | {name: one + sign * np.float32(1e-2) * aside} for sign in (1, -1))
+        expected = (surprise(there, questions) - surprise(back, questions)) / 2e-2 * scale
+        assert float((found[name] * aside).sum()) == pytest.approx(expected, rel=2e-2, abs=2e-4)
+
+
+def test_serving_computes_what_training_computed() -> None:
+    used, weights = several(12, 7), start(7)
+    questions = ask(used, np.random.default_rng(1))
+    source = Sets(**weights, steps=np.array(1))
+    items = items_of([f"item-{number}" for number in range(7)])
+    hidden = np.tanh(questions.inputs @ weights["inward"])
+    expected = hidden @ weights["outward"] + questions.given @ weights["direct"] + weights["shift"]
+    for row, given in enumerate(questions.given.toarray() > 0):
+        score = source.score([known_by(items, np.flatnonzero(given))])[0].values[0]
+        np.testing.assert_allclose(score[~given], expected[row][~given], rtol=1e-4, atol=1e-5)
+        assert not score[given].any()
+
+
+def test_the_more_steps_the_less_surprised_by_what_it_learns_from() -> None:
+    used = several(200, 9)
+    questions = ask(used, np.random.default_rng(9))
+    losses = [surprise(_weights(fit_sets(used, 7, steps), used), questions) for steps in (0, 20, 60, 200)]
+    assert losses == sorted(losses, reverse=True)
+
+
+def _weights(found: Sets, used: Matrix) -> Weights:
+    share = used.sum(axis=0) + 0.5
+    shift = found.shift + np.log(share / share.sum()).astype(np.float32)
+    return {"direct": found.direct, "inward": found.inward, "outward": found.outward, "shift": shift}
+
+
+def test_where_nobody_has_two_items_nothing_is_learned() -> None:
+    found = fit_sets(sparse.csr_array(np.eye(5, dtype=np.float32)), seed=7)
+    assert int(found.steps) == 0
+    assert not found.direct.any()
+    assert np.isfinite(fit_sets(sparse.csr_array(np.zeros((0, 3), np.float32)), seed=7, steps=5).shift).all()
+
+
+def test_the_class_of_a_number_is_an_input() -> None:
+    given = np.zeros((2, 70), np.float32)
+    given[0, 0], given[1, :64] = 1, 1
+    inputs = inputs_of(sparse.csr_array(given)).toarray()
+    assert inputs[0, 0] == 1
+    assert inputs[1, 0] == pytest.approx(1 / 8)
+    assert np.flatnonzero(inputs[0, 70:]).tolist() == [0]
+    assert np.flatnonzero(inputs[1, 70:]).tolist() == [len(SIZES)]
+
+
+def pairs_world(customers: int = 600) -> Subject:
+    """Everybody used `home` and both halves of one of four pairs, but for a few who used it and one half."""
+    names = ["home", *(f"{half}{pair}" for pair in range(4) for half in "ab")]
+    rows = []
+    for customer in range(customers):
+        pair = customer % 4
+        rows += [(customer, "home"), (customer, f"a{pair}")]
+        rows += [(customer, f"b{pair}")] if customer % 8 < 6 else []
+    events = np.zeros(len(rows), EVENT)
+    events["item"], events["type"], events["key"] = codes64(item for _, item in rows), USE, np.arange(1, len(rows) + 1)
+    return Subject(Kind.FEATURE, items_of(names), log_of(np.array([who for who, _ in rows]), events))
+
+
+def first(model: KindModel, items: Items, *used: str) -> str:
+    at = np.array([items.ids.index(name) for name in used])
+    score = model_ranking(model)(known_by(items, np.sort(at))).copy()
+    score[at] = -np.inf
+    return str(items.ids[int(score.argmax())])
+
+
+def test_a_visitor_never_seen_gets_the_other_half_and_what_they_use_stays_first() -> None:
+    world = pairs_world()
+    model = fit_kind(world, SETTINGS)
+    assert {"habit", "popularity", "neighbours", "ease", "sets"} < {source.name for source in model.sources}
+    for pair in range(4):
+        assert first(model, world.items, "home", f"a{pair}") == f"b{pair}"
+        assert first(model, world.items, f"b{pair}", "home") == f"a{pair}"
+    used = np.sort([world.items.ids.index(name) for name in ("home", "a1")])
+    score = model_ranking(model)(known_by(world.items, used))
+    assert set(np.argsort(-score)[:2].tolist()) == set(used.tolist())
+
+
+def test_the_same_log_and_seed_give_the_same_bytes_and_a_refit_keeps_what_was_chosen() -> None:
+    world = pairs_world(300)
+    model, again = fit_kind(world, SETTINGS), fit_kind(world, SETTINGS)
+    assert model.ranker.weights.tobytes() == again.ranker.weights.tobytes()
+    anew = refit(model, replace(world, log=pairs_world(400).log), SETTINGS)
+    one, two, three = (next(s for s in m.sources if isinstance(s, Sets)) for m in (model, again, anew))
+    assert one.direct.tobytes() == two.direct.tobytes()
+    assert one.direct.tobytes() != three.direct.tobytes()
+    assert one.steps == three.steps
+    chosen = [float(s.penalty) for m in (model, anew) for s in m.sources if isinstance(s, Ease)]
+    assert chosen[0] == chosen[1]
+    assert anew.ranker is model.ranker
+
+
+def test_a_large_catalogue_and_a_handful_of_customers_are_fitted_otherwise() -> None:
+    def usage(customers: int, items: int) -> Matrix:
+        who = np.repeat(np.arange(customers), 2)
+        what = np.tile([0, 1], customers)
+        return sparse.csr_array((np.ones(who.size, np.float32), (who, what)), shape=(customers, items))
+
+    assert suits(usage(FEW_CUSTOMERS, 2_000))
+    assert not suits(usage(FEW_CUSTOMERS, 2_001))
+    assert not suits(usage(FEW_CUSTOMERS - 1, 10))
+
+
+def log_of_one_item() -> Log:
+    events = np.zeros(300, EVENT)
+    events["item"], events["type"], events["key"] = codes64(["only"])[0], USE, np.arange(1, 301)
+    return log_of(np.arange(300), events)
+
+
+def test_a_log_of_one_item_and_one_of_one_customer_are_ranked_too() -> None:
+    for log in (log_of_one_item(), log_of(np.zeros(300, np.int64), log_of_one_item().events)):
+        items = items_of(["only"])
+        model = fit_kind(Subject(Kind.FEATURE, items, log), SETTINGS)
+        assert np.isfinite(model_ranking(model)(known_by(items, np.array([0])))).all()
+
+
+def test_questions_can_be_taken_apart() -> None:
+    questions: Questions = ask(several(30, 9), np.random.default_rng(1))
+    some = questions.some(np.array([2, 0]))
+    np.testing.assert_array_equal(some.given.toarray(), questions.given.toarray()[[2, 0]])
+
+
+def test_hidden_units_left_out_are_drawn_from_the_seed() -> None:
+    used = several(60, 9)
+    assert fit_sets(used, 1, 5).outward.tobytes() == fit_sets(used, 1, 5).outward.tobytes()
+    assert fit_sets(used, 1, 5).outward.tobytes() != fit_sets(used, 2, 5).outward.tobytes()
+    assert fit_sets(used, 1, 5).outward.shape[0] == sets.HIDDEN

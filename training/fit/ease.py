@@ -1,0 +1,96 @@
+"""Fits EASE in closed form: one inverse, over items or over customers, whichever are fewer.
+
+With P the inverse of X'X + penalty, the weight of item i for item j is -P[i, j] / P[j, j]. Where there are fewer
+customers, P is (I - X' Q X) / penalty with Q the inverse of XX' + penalty (Woodbury). The inverse is made in place, a
+block of rows at a time, in float32: it needs one square matrix and little more, and no library's factorisation,
+which crashed at 40,981 rows. Steck, "Embarrassingly shallow autoencoders for sparse data", WWW 2019.
+"""
+
+import numpy as np
+from scipy import sparse
+
+from recommender.errors import MurmeliError
+from recommender.sources.ease import Ease
+from recommender.sources.usage import Matrix
+from recommender.types import FloatArray, IntArray
+
+PER_ITEM = 400
+"""How many weights of an item are published, those that move scores most."""
+
+LARGEST = 8 << 30
+"""Bytes that the square matrix may take."""
+
+BLOCK = 512
+
+
+def fit_ease(weights: Matrix, penalty: float, per_item: int = PER_ITEM) -> Ease:
+    """weights: customers x items. Raises MurmeliError where the matrix to invert would not fit."""
+    side = min(weights.shape)
+    if 4 * side**2 > LARGEST:
+        raise MurmeliError(
+            f"EASE inverts a matrix over the fewer of {weights.shape[0]:,} customers and {weights.shape[1]:,} items: "
+            f"{4 * side**2 / 2**30:.1f} GB, where {LARGEST / 2**30:.0f} may be used. Leave it out, or thin the log."
+        )
+    over_items = weights.shape[1] <= weights.shape[0]
+    square = np.asarray((weights.T @ weights if over_items else weights @ weights.T).toarray(), np.float32)
+    square[np.diag_indices(side)] += np.float32(penalty)
+    invert(square)
+    parts, counts = [], []
+    diagonal = np.diagonal(square) if over_items else _diagonal(square, weights, penalty)
+    for start in range(0, weights.shape[1], BLOCK):
+        rows = np.arange(start, min(start + BLOCK, weights.shape[1]))
+        inverse = square[rows] if over_items else _rows(square, weights, rows, penalty)
+        scores = -inverse / diagonal
+        scores[np.arange(rows.size), rows] = 0
+        item, weight, count = _strongest(scores, per_item)
+        parts.append((item, weight))
+        counts.append(count)
+    starts = np.concatenate([[0], np.cumsum(np.concatenate([np.zeros(0, np.int64), *counts]))]).astype(np.int64)
+    item = np.concatenate([np.zeros(0, np.int32), *(item for item, _ in parts)])
+    weight = np.concatenate([np.zeros(0, np.float32), *(weight for _, weight in parts)])
+    return Ease(starts, item, weight, np.array(penalty, np.float32))
+
+
+def invert(square: FloatArray) -> None:
+    """Put the inverse of a symmetric positive definite matrix in its place, by Gauss and Jordan's steps on blocks."""
+    size = square.shape[0]
+    for start in range(0, size, BLOCK):
+        pivot = slice(start, min(start + BLOCK, size))
+        inverse = np.linalg.inv(square[pivot, pivot].astype(np.float64)).astype(np.float32)
+        column = square[:, pivot].copy()
+        row = inverse @ square[pivot]
+        row[:, pivot] = inverse
+        square[:, pivot] = 0
+        for first in range(0, size, BLOCK):
+            part = slice(first, first + BLOCK)
+            if first != start:
+                square[part] -= column[part] @ row
+        square[pivot] = row
+
+
+def _diagonal(square: FloatArray, weights: Matrix, penalty: float) -> FloatArray:
+    parts = [
+        _rows(square, weights, rows := np.arange(start, min(start + BLOCK, weights.shape[1])), penalty)[
+            np.arange(rows.size), rows
+        ]
+        for start in range(0, weights.shape[1], BLOCK)
+    ]
+    return np.concatenate(parts)
+
+
+def _rows(square: FloatArray, weights: Matrix, rows: IntArray, penalty: float) -> FloatArray:
+    """Rows of the inverse over items from the inverse over customers."""
+    found = -np.asarray((weights.T @ (weights[:, rows].T @ square).T).T, np.float32)
+    found[np.arange(rows.size), rows] += 1
+    return found / np.float32(penalty)
+
+
+def _strongest(scores: FloatArray, per_item: int) -> tuple[IntArray, FloatArray, IntArray]:
+    """The columns and values of each row's largest weights, by size whatever their sign, columns ascending."""
+    kept = scores != 0
+    if scores.shape[1] > per_item:
+        size = np.abs(scores)
+        bound = np.partition(size, scores.shape[1] - per_item, axis=1)[:, scores.shape[1] - per_item, None]
+        kept &= size >= bound
+    where = sparse.csr_array(np.where(kept, scores, 0))
+    return where.indices.astype(np.int32), where.data.astype(np.float32), np.diff(where.indptr).astype(np.int64)

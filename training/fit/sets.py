@@ -1,0 +1,207 @@
+"""Fits what completes a set: some items of a customer are given, a network of one hidden layer is asked for the rest.
+
+The loss is that of the softmax over all items that are not given. Half of the questions give all items but one,
+half give a number drawn evenly, so that the answer is good for those who just came and for those who are well known.
+Steps are those of Adam (Kingma & Ba, 2015) on batches, with half of the hidden units left out in each (Srivastava et
+al., 2014); what is published is the running mean of the weights. How many steps are taken is found on customers held
+out. Denoising autoencoders for this task: Liang et al., "Variational autoencoders for collaborative filtering", 2018.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain
+
+import numpy as np
+from scipy import sparse
+
+from recommender.sources.sets import SIZES, Sets
+from recommender.sources.usage import Matrix, saturate
+from recommender.types import FloatArray, IntArray
+from training.fit.matrix import total
+from training.fit.popularity import PRIOR
+
+HIDDEN = 256
+"""Hidden units."""
+
+BATCH = 256
+"""Questions in a step."""
+
+RATE = 2e-3
+"""How far a step goes."""
+
+DROPPED = 0.5
+"""The share of hidden units left out."""
+
+FIRST, SECOND = 0.9, 0.999
+"""What a step keeps of Adam's two moments."""
+
+MEAN = 0.998
+"""What a step keeps of the running mean of the weights."""
+
+HELD_OUT = 0.2
+"""The share of customers by whom the number of steps is chosen."""
+
+CHECK, PATIENCE, STEPS = 100, 4, 3_000
+"""They are asked every so many steps; the walk ends when so many times in a row were no better, or after STEPS."""
+
+Weights = dict[str, FloatArray]
+"""The arrays of `Sets` by name."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Questions:
+    """given: questions x items, 1 where given. inputs: questions x inputs, what the hidden units see of that.
+
+    wanted: questions x items, what is asked for; a row adds up to what its question counts.
+    """
+
+    given: Matrix
+    inputs: Matrix
+    wanted: Matrix
+
+    def some(self, rows: IntArray) -> "Questions":
+        """A few of them."""
+        return Questions(self.given[rows], self.inputs[rows], self.wanted[rows])
+
+
+def fit_sets(counts: Matrix, seed: int, steps: int | None = None) -> Sets:
+    """counts: customers x items. steps: how many to take; None: as many as a held-out fifth of the customers likes."""
+    used: Matrix = sparse.csr_array((np.ones(counts.nnz, np.float32), counts.indices, counts.indptr), counts.shape)
+    several: Matrix = used[np.flatnonzero(np.diff(used.indptr) > 1)]
+    if steps is None:
+        held = np.random.default_rng(seed).random(several.shape[0]) < HELD_OUT
+        steps = _enough(several[np.flatnonzero(~held)], several[np.flatnonzero(held)], seed)
+    *_, weights = chain([_start(several, seed)], _walk(several, seed, steps))
+    share = total(used, 0) + PRIOR
+    weights["shift"] = weights["shift"] - np.log(share / share.sum()).astype(np.float32)
+    return Sets(**weights, steps=np.array(steps))
+
+
+def _enough(used: Matrix, held: Matrix, seed: int) -> int:
+    """After how many steps those held out are surprised least; 0 where there is nobody to ask or to learn from."""
+    if not used.nnz or not held.nnz:
+        return 0
+    questions = ask(held, np.random.default_rng(seed))
+    best, enough = surprise(_start(used, seed), questions), 0
+    for step, weights in enumerate(_walk(used, seed, STEPS), 1):
+        if step % CHECK:
+            continue
+        found = surprise(weights, questions)
+        if found < best:
+            best, enough = found, step
+        elif step - enough >= PATIENCE * CHECK:
+            break
+    return enough
+
+
+def ask(used: Matrix, rng: np.random.Generator) -> Questions:
+    """One question for each customer, all of whom have two items or more."""
+    size = np.diff(used.indptr).astype(np.int64)
+    who = np.repeat(np.arange(size.size), size)
+    order = np.lexsort((rng.random(who.size), who))
+    place = np.arange(who.size) - used.indptr[who]
+    known = np.where(rng.random(size.size) < 0.5, size - 1, rng.integers(1, size))
+    given = np.zeros(who.size, np.bool_)
+    given[order] = place < known[who]
+    missing = (size - known).astype(np.float32)
+    worth = (saturate(missing) / missing)[who]
+    return Questions(
+        _chosen(used, given, np.ones(who.size, np.float32)),
+        inputs_of(_chosen(used, given, np.ones(who.size, np.float32))),
+        _chosen(used, ~given, worth),
+    )
+
+
+def inputs_of(given: Matrix) -> Matrix:
+    """What the hidden units see: the items over the root of their number, and the class of that number."""
+    size = np.diff(given.indptr)
+    scaled = sparse.csr_array(sparse.diags_array((1 / np.sqrt(np.maximum(size, 1))).astype(np.float32)) @ given)
+    class_ = np.searchsorted(SIZES, size, "right")
+    rows = np.arange(size.size)
+    number = sparse.csr_array((np.ones(size.size, np.float32), (rows, class_)), shape=(size.size, len(SIZES) + 1))
+    return sparse.csr_array(sparse.hstack([scaled, number], format="csr", dtype=np.float32))
+
+
+def _chosen(used: Matrix, which: "np.ndarray[tuple[int], np.dtype[np.bool_]]", worth: FloatArray) -> Matrix:
+    kept = np.concatenate([[0], np.cumsum(which)])[used.indptr]
+    return sparse.csr_array((worth[which], used.indices[which], kept), shape=used.shape)
+
+
+def _start(used: Matrix, seed: int) -> Weights:
+    """Small random effects of the sets, and everybody's shares."""
+    rng, items = np.random.default_rng(seed), used.shape[1]
+    share = total(used, 0) + PRIOR
+    return {
+        "direct": np.zeros((items, items), np.float32),
+        "inward": rng.normal(0, 0.05, (items + len(SIZES) + 1, HIDDEN)).astype(np.float32),
+        "outward": rng.normal(0, 0.02, (HIDDEN, items)).astype(np.float32),
+        "shift": np.log(share / share.sum()).astype(np.float32),
+    }
+
+
+def _walk(used: Matrix, seed: int, steps: int) -> Iterator[Weights]:
+    """The running mean of the weights after each of so many steps."""
+    weights, rng = _start(used, seed), np.random.default_rng(seed)
+    moments = {name: (np.zeros_like(one), np.zeros_like(one)) for name, one in weights.items()}
+    mean = {name: one.copy() for name, one in weights.items()}
+    for step, questions in enumerate(_batches(used, rng, steps), 1):
+        drawn = rng.random((questions.given.shape[0], HIDDEN), np.float32) >= DROPPED
+        kept = drawn.astype(np.float32) / np.float32(1 - DROPPED)
+        slopes = slope(weights, questions, kept)
+        rate = np.float32(RATE * np.sqrt(1 - SECOND**step) / (1 - FIRST**step))
+        keep = np.float32(min(MEAN, step / (10 + step)))
+        for name, found in slopes.items():
+            first, second = moments[name]
+            first += np.float32(1 - FIRST) * (found - first)
+            second += np.float32(1 - SECOND) * (found * found - second)
+            weights[name] -= rate * first / (np.sqrt(second) + np.float32(1e-8))
+            mean[name] += (1 - keep) * (weights[name] - mean[name])
+        yield mean
+
+
+def _batches(used: Matrix, rng: np.random.Generator, steps: int) -> Iterator[Questions]:
+    """So many batches; every pass over the customers asks them anew, in another order."""
+    while steps > 0 and used.shape[0]:
+        questions = ask(used, rng)
+        order = rng.permutation(used.shape[0])
+        for start in range(0, order.size, BATCH)[:steps]:
+            yield questions.some(order[start : start + BATCH])
+        steps -= -(-order.size // BATCH)
+
+
+def surprise(weights: Weights, questions: Questions) -> float:
+    """Minus the mean log-probability of what was asked for, weighted by what each question counts."""
+    loss = 0.0
+    for start in range(0, questions.given.shape[0], BATCH):
+        rows = np.arange(start, min(start + BATCH, questions.given.shape[0]))
+        some = questions.some(rows)
+        share, _ = _shares(weights, some, np.float32(1))
+        wanted = some.wanted.tocoo()
+        loss -= float((wanted.data * np.log(share[wanted.row, wanted.col] + np.float32(1e-20))).sum())
+    return loss / float(questions.wanted.sum())
+
+
+def slope(weights: Weights, questions: Questions, kept: FloatArray) -> Weights:
+    """How the mean surprise of a batch changes with each weight. kept: questions x h, what each hidden unit counts."""
+    share, hidden = _shares(weights, questions, kept)
+    excess = share * total(questions.wanted, 1).astype(np.float32)[:, None]
+    wanted = questions.wanted.tocoo()
+    excess[wanted.row, wanted.col] -= wanted.data
+    excess /= np.float32(excess.shape[0])
+    back = (excess @ weights["outward"].T) * kept * (1 - hidden * hidden)
+    return {
+        "direct": np.asarray(questions.given.T @ excess),
+        "inward": np.asarray(questions.inputs.T @ back),
+        "outward": (hidden * kept).T @ excess,
+        "shift": excess.sum(axis=0),
+    }
+
+
+def _shares(weights: Weights, questions: Questions, kept: FloatArray | np.float32) -> tuple[FloatArray, FloatArray]:
+    """Questions x items, the probability of each item that is not given; questions x h, the hidden units."""
+    hidden = np.tanh(questions.inputs @ weights["inward"])
+    score = (hidden * kept) @ weights["outward"] + questions.given @ weights["direct"] + weights["shift"]
+    given = questions.given.tocoo()
+    score[given.row, given.col] = -np.inf
+    odds = np.exp(score - score.max(axis=1, keepdims=True))
+    return odds / odds.sum(axis=1, keepdims=True), hidden

@@ -1,0 +1,153 @@
+"""Fits what ranks a small catalogue for visitors never seen, where the log says who used what but not when.
+
+Customers are held out whole. The sources are fitted on the others and asked what completes the held-out customers'
+sets; the blend is the one under which that was most probable, among all items that were not given.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+from scipy.optimize import minimize
+
+from recommender.history import Context, History, Items, Query
+from recommender.model import column_names
+from recommender.ranker import Ranker
+from recommender.settings import Training
+from recommender.sources.base import Source
+from recommender.sources.ease import Ease
+from recommender.sources.sets import Sets
+from recommender.sources.usage import Matrix
+from recommender.types import BoolArray, FloatArray, IntArray
+from training.dataset import Log
+from training.fit.attributes import fit_attributes
+from training.fit.ease import fit_ease
+from training.fit.matrix import total, user_items, weights_of
+from training.fit.neighbours import NeighbourSettings, fit_neighbours
+from training.fit.own import fit_own
+from training.fit.popularity import fit_popularity
+from training.fit.sets import Questions, ask, fit_sets
+
+FEW_ITEMS = 2_000
+"""The largest catalogue that is small: `sets` keeps a weight for each pair of items, and asks every item at each step.
+At 2,000 items that is 16 MB and some minutes; both grow with the square."""
+
+FEW_CUSTOMERS = 200
+"""Customers with two items or more, below which there is too little to hold out whole customers from."""
+
+HELD_OUT = 0.2
+"""The share of customers by whom the blend is learned."""
+
+CELLS = 2_000_000
+"""Questions times items; more questions would not change the weights, only the time."""
+
+PENALTIES = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1_000.0)
+"""The candidates for EASE."""
+
+PRIOR = 10.0
+"""How many questions' worth of evidence any weight must bring."""
+
+
+def suits(counts: Matrix) -> bool:
+    """Whether a log is fitted this way. counts: customers x items."""
+    return counts.shape[1] <= FEW_ITEMS and int(np.count_nonzero(np.diff(counts.indptr) > 1)) >= FEW_CUSTOMERS
+
+
+def fit_visitors(log: Log, items: Items, settings: Training) -> tuple[tuple[Source, ...], Ranker]:
+    """The published sources, fitted on everybody, and their ranker."""
+    held = np.random.default_rng(settings.seed).random(log.customers) < HELD_OUT
+    others = log.select(~held[log.who])
+    counts = user_items(log.select(held[log.who]), items)
+    several = counts[np.flatnonzero(np.diff(counts.indptr) > 1)]
+    questions = _questions(several, settings.seed)
+    penalty = _penalty(weights_of(user_items(others, items)), questions)
+    earlier = fit_visitor_sources(others, items, settings, penalty)
+    ranker = _blend(earlier, items, questions)
+    return refit_visitors(earlier, log, items, settings), ranker
+
+
+def refit_visitors(sources: Sequence[Source], log: Log, items: Items, settings: Training) -> tuple[Source, ...]:
+    """The same sources, as these were fitted, on another log."""
+    penalty = next(float(source.penalty) for source in sources if isinstance(source, Ease))
+    steps = next(int(source.steps) for source in sources if isinstance(source, Sets))
+    return fit_visitor_sources(log, items, settings, penalty, steps)
+
+
+def fit_visitor_sources(
+    log: Log, items: Items, settings: Training, penalty: float, steps: int | None = None
+) -> tuple[Source, ...]:
+    """penalty: of EASE. steps: of the sets; None: as many as held-out customers like."""
+    counts = user_items(log, items)
+    weights = weights_of(counts)
+    return (
+        fit_popularity(log, items),
+        fit_neighbours(weights, NeighbourSettings.of(settings), settings.threads),
+        fit_ease(weights, penalty),
+        fit_sets(counts, settings.seed, steps),
+        fit_attributes(counts, items),
+        *fit_own(log, items, settings),
+    )
+
+
+def _questions(counts: Matrix, seed: int) -> Questions:
+    """One for each customer, as many as the catalogue allows."""
+    rng = np.random.default_rng(seed)
+    many = rng.permutation(counts.shape[0])[: max(CELLS // max(counts.shape[1], 1), 1)]
+    used = counts[np.sort(many)]
+    used.data = np.ones_like(used.data)
+    return ask(used, rng)
+
+
+def _penalty(weights: Matrix, questions: Questions) -> float:
+    """The candidate under which what was asked for stood nearest the top, by the mean of 1 / rank."""
+    wanted, given = questions.wanted.tocoo(), questions.given
+
+    def quality(penalty: float) -> float:
+        found = fit_ease(weights, penalty)
+        matrix = sparse.csr_array((found.weight, found.item, found.starts), shape=(weights.shape[1],) * 2)
+        score = (given @ matrix).toarray()
+        score[given.toarray() > 0] = -np.inf
+        rank = (score[wanted.row] >= score[wanted.row, wanted.col][:, None]).sum(axis=1)
+        return float((wanted.data / rank).sum())
+
+    return max(PENALTIES, key=quality)
+
+
+def _blend(sources: Sequence[Source], items: Items, questions: Questions) -> Ranker:
+    """The weights, the same for all, under which what was asked for was most probable."""
+    columns = column_names(sources)
+    values = _values(sources, items, questions.given)
+    scale = np.maximum(values.std(axis=(0, 2), dtype=np.float64), 1e-3)
+    values /= scale.astype(np.float32)[:, None]
+    given: BoolArray = questions.given.toarray() > 0
+    wanted = questions.wanted.toarray()
+    worth = total(questions.wanted, 1)
+
+    def loss(weight: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
+        score = np.einsum("c,nci->ni", weight.astype(np.float32), values)
+        score[given] = -np.inf
+        peak = score.max(axis=1, keepdims=True)
+        odds = np.exp(score - peak)
+        sums = odds.sum(axis=1, keepdims=True)
+        surprise = float(worth @ (np.log(sums) + peak)[:, 0]) - float(wanted[~given] @ score[~given])
+        excess = odds * (worth[:, None] / sums).astype(np.float32) - wanted
+        slope = np.einsum("ni,nci->c", excess, values).astype(np.float64)
+        return surprise + 0.5 * PRIOR * float(weight @ weight), slope + PRIOR * weight
+
+    found = minimize(loss, np.zeros(len(columns)), jac=True, method="L-BFGS-B", options={"maxiter": 200})
+    return Ranker(columns, (found.x / scale).astype(np.float32)[None])
+
+
+def _values(sources: Sequence[Source], items: Items, given: Matrix) -> FloatArray:
+    """Shape (questions, columns, items): what the sources say to visitors of whom these items are known."""
+    queries = [known_by(items, row) for row in np.split(given.indices.astype(np.int64), given.indptr[1:-1])]
+    answers = [source.score(queries) for source in sources]
+    size = items.codes.size
+    return np.stack([np.concatenate([part.dense(size) for part in parts]) for parts in zip(*answers, strict=True)])
+
+
+def known_by(items: Items, used: IntArray) -> Query:
+    """The question of somebody who used these items, at no time in particular."""
+    then, nothing = np.zeros_like(used), np.zeros(0, np.int64)
+    return Query(items, History(used, then, then, then, nothing, nothing), Context(now=0))
