@@ -5,11 +5,12 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+from rich import box
 from rich.table import Table
 from rich.text import Text
 
 from recommender.registry import MAIN, Aliases, Version
-from recommender.types import instant
+from recommender.types import Kind, instant
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -18,6 +19,9 @@ MEASURES = ("name", "hit@", "mrr", "recall@", "ndcg@", "coverage", "ece", "fit_s
 
 NAMED = 3
 """Items named where many are counted."""
+
+ALONE = " alone"
+"""How the rows of single sources end."""
 
 LOW, HIGH = "_low", "_high"
 """How the ends of a measure's 95 % interval are called."""
@@ -67,8 +71,42 @@ def _calm_cell(name: str, value: object) -> object:
 
 
 def judgement_tables(judgements: Mapping[str, Rows]) -> list[Table]:
-    """One table a kind: each row a way to rank, each column a measure, the interval in one column."""
-    return [measures(f"{kind}: what will be used next", rows) for kind, rows in judgements.items() if rows]
+    """One table a kind: each row a way to rank, with the interval of what decides, and how far the first one leads."""
+    return [judgement_table(kind, rows) for kind, rows in judgements.items() if rows]
+
+
+def judgement_table(kind: str, rows: Rows) -> Table:
+    """A kind's table, as wide as a narrow terminal; green where the first row leads beyond its interval, red where not.
+
+    Rows of older versions, which did not compare, are shown as far as they go.
+    """
+    by_pages = "steps" in rows[0] and kind == Kind.CONTENT
+    asked, of = ("what will be used in the time ahead", "pages") if by_pages else ("what will be used next", "uses")
+    measure, beside = ("ndcg@20", ("recall@20", "coverage")) if by_pages else ("mrr", ("hit@1", "hit@3", "hit@5"))
+    title = Text(f"{kind}: {asked} ({rows[0]['n']:,} {of})", "bold")
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("name", overflow="fold")
+    for name in (*beside, measure, "95 %", "murmeli leads by"):
+        table.add_column(name, justify="right")
+    for at, row in enumerate(rows):
+        style = "bold" if at == 0 else "dim" if str(row["name"]).endswith(ALONE) else ""
+        figures = [_short(row.get(name)) for name in (*beside, measure)]
+        ends = f"{_short(row.get(measure + LOW))}-{_short(row.get(measure + HIGH))}"
+        table.add_row(Text(str(row["name"])), *figures, ends, _lead(row), style=style)
+    return table
+
+
+def _short(value: float | None, form: str = ".3f") -> str:
+    """Three places without the zero before the point: .304, +.153."""
+    return "" if value is None else format(value, form).replace("0.", ".", 1)
+
+
+def _lead(row: Mapping[str, Any]) -> Text:
+    lead, low, high = (row.get(f"behind{end}") for end in ("", LOW, HIGH))
+    if lead is None or low is None or high is None:
+        return Text()
+    style = "green" if low > 0 else "red" if high < 0 else ""
+    return Text(f"{_short(lead, '+.3f')} ({_short(low)}, {_short(high)})", style)
 
 
 def measures(title: str, rows: Rows) -> Table:
