@@ -399,6 +399,24 @@ def test_a_fault_of_ours_is_a_short_traceback_and_exit_1(run: Run, monkeypatch: 
     assert len(ran.err.splitlines()) < 15
 
 
+def test_an_evaluation_leaves_a_report_in_the_home_or_where_it_is_told_to(run: Run, shop: Path, tmp_path: Path) -> None:
+    assert str(shop / "report.html") in run("evaluate", "--home", shop).out.replace("\n", "")
+    ran = run("evaluate", "--home", shop, "--report", "may.html", "--no-curve", "--json")
+    assert (ran.document["report"], "curves" in ran.document) == ("may.html", False)
+    for report in (shop / "report.html", tmp_path / "may.html"):
+        assert "How well does Murmeli rank?" in report.read_text(encoding="utf-8")
+    refused = run("evaluate", "--home", shop, "--report", "nowhere/may.html", "--no-curve")
+    assert (refused.code, "Choose another --report" in refused.err) == (1, True)
+
+
+def test_a_judgement_fits_eighty_columns(run: Run, shop: Path) -> None:
+    for line in (("train",), ("models", "show", "champion")):
+        ran = run(*line, "--home", shop)
+        rows = [text for text in ran.out.splitlines() if text.startswith((" murmeli ", " most-used "))]
+        assert len(rows) == 4
+        assert all(len(text) <= 80 for text in rows)
+
+
 def test_a_table_of_measures_fits_a_terminal(run: Run, tmp_path: Path) -> None:
     (tmp_path / "pairs.txt").write_text("".join(f"{user} {user % 4} {(user + 1) % 4}\n" for user in range(40)))
     ran = run("benchmark", "top-n", "--train", "pairs.txt", "--test", "pairs.txt")
