@@ -14,12 +14,14 @@ import numpy as np
 
 from recommender import top
 from recommender.catalogue import Catalogue, Shelf
+from recommender.eligible import Eligible
 from recommender.errors import NotFoundError
 from recommender.history import Context, History, Query, history_of
 from recommender.last_shown import LastShown
 from recommender.model import KindModel, Model
 from recommender.profile import Profile
 from recommender.remembered import remembered
+from recommender.rules import read_rule
 from recommender.settings import Placement, Settings
 from recommender.sources.base import Scores
 from recommender.sources.popularity import Popularity
@@ -137,6 +139,9 @@ class Recommender:
     def __init__(self, store: Store, model: Model, settings: Settings, last_shown: LastShown | None = None) -> None:
         self._store, self._settings = store, settings
         self._last_shown = LastShown() if last_shown is None else last_shown
+        self._filters = {
+            name: Eligible(read_rule(place.filter)) for name, place in settings.placements.items() if place.filter
+        }
         self.use(model)
 
     @property
@@ -214,7 +219,7 @@ class Recommender:
             why_not = f"it is of kind {other.kind}, the placement of kind {place.kind}" if other else "it is not known"
             return Explanation(item, placement, None, 0.0, "unknown", {}, why_not)
         open_ = self._open(ranking, placement)
-        why_not = "it was used" if ranking.shelf.available[at[0]] else "it is not available"
+        why_not = self._why_not(ranking, placement, int(at[0]))
         last = self._last(self._store.identities.find(customer), ranking, open_, placement)
         page = _page(ranking, open_, max(place.size, last.size), place.stability, last)
         plain, rank = _ranks(ranking, open_, page, int(at[0]))
@@ -229,6 +234,14 @@ class Recommender:
             None if rank else why_not,
             ("stability",) if rank != plain else (),
         )
+
+    def _why_not(self, ranking: _Ranking, placement: str, at: int) -> str:
+        """Why an item that may not be shown may not."""
+        if not ranking.shelf.available[at]:
+            return "it is not available"
+        if placement in self._filters and not self._eligible(ranking, placement)[at]:
+            return f"the placement's filter leaves it out: {self._filters[placement].rule.text}"
+        return "it was used"
 
     def _placement(self, name: str) -> Placement:
         try:
@@ -250,7 +263,13 @@ class Recommender:
         if self._placement(placement).hide_used:
             open_[ranking.query.history.item] = False
             open_[ranking.query.history.older_item] = False
+        if placement in self._filters:
+            open_ &= self._eligible(ranking, placement)
         return open_
+
+    def _eligible(self, ranking: _Ranking, placement: str) -> BoolArray:
+        """Shape (n,): what the placement's filter lets through."""
+        return self._filters[placement].mask(ranking.shelf, self._catalogue.entry, ranking.query.context.now)
 
     def _fill(self, who: Sequence[str], slot: SlotRequest, ranking: _Ranking, free: BoolArray) -> IntArray:
         """The positions to show in one slot, of what is still free; they are taken then. who: all identities."""

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from recommender.errors import StoreError, UsageError
+from recommender.rules import read_rule
 from recommender.types import Kind
 
 FILE = "murmeli.toml"
@@ -24,6 +25,15 @@ STABILITY = {Kind.FEATURE: 0.3, Kind.CONTENT: 0.0}
 2 % of those on the page, on the validation part of two logs of features. Content is looked at once, and may vary."""
 
 
+def _readable(rule: str) -> str:
+    if rule:
+        try:
+            read_rule(rule)
+        except UsageError as error:
+            raise ValueError(str(error)) from None
+    return rule
+
+
 class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -34,6 +44,9 @@ class Placement(_Table):
     kind: Kind
     size: int = Field(default=10, ge=1, le=1000, description="how many items are shown unless the call says")
     hide_used: bool = Field(default=False, description="leave out what the customer already used")
+    filter: Annotated[str, AfterValidator(_readable)] = Field(
+        default="", description='which items may be shown, such as price < 50 and category in ["shoes", "bags"]'
+    )
     stability: float = Field(
         default_factory=lambda given: STABILITY[given["kind"]] if "kind" in given else 0.0,
         ge=0,
