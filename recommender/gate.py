@@ -26,6 +26,9 @@ BY_HABIT = {"habit", "popularity"}
 ENOUGH = 50
 """Test events, below which a figure says nothing."""
 
+PAGES = 20
+"""Questions, below which an interval says nothing; pages are as few as the customers."""
+
 SLICE = 500
 """Test events, from which on a slice may refuse a model."""
 
@@ -74,7 +77,7 @@ def _of_kind(kind: Kind, challenger: Manifest, champion: Manifest | None) -> Ite
             f"{asked} uses to judge by, fewer than {ENOUGH}: only a model by habit may then follow a champion. "
             "Wait for more events, or train on a longer log."
         )
-    elif asked >= ENOUGH:
+    elif asked >= ENOUGH and (_number(own, "n") or 0) >= PAGES:
         measure = _measure(kind, own)
         if missing := [name for name in BASELINES if not _compared(rows.get(name, {}))]:
             yield f"its manifest does not compare it with {', '.join(missing)}. Train again with this version."

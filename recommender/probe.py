@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from recommender.catalogue import Chain
 from recommender.gate import ENOUGH, rows_of
 from recommender.history import Context, Items, Query, history_of
 from recommender.metrics import Interval, Values, bootstrap, pessimistic_rank
@@ -61,10 +62,11 @@ class _Question:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Sheet:
-    """What is asked of a kind. codes: the kind's items, ascending; clusters: what an interval is over, None: uses."""
+    """What is asked of a kind. codes, ids: its items, ascending; clusters: what an interval is over, None: uses."""
 
     asked: Sequence[_Question]
     codes: IntArray
+    ids: Sequence[str]
     clusters: IntArray | None
 
     def interval(self, values: Values) -> Interval:
@@ -76,14 +78,20 @@ class _Sheet:
 
     def reached(self, model: KindModel, places: IntArray | None = None) -> Values:
         """Shape (questions,): 1 / the place that a model gives to the right answer; places: see `_place`."""
-        items, ranking = _items(model, self.codes), _ranking(model)
+        items, ranking = self._items(model.codes, model.ids), _ranking(model)
         return np.array([_place(question, items, ranking, places) for question in self.asked], np.float64)
 
     def reached_by(self, ranking: Ranking) -> Values:
         """The same of a ranking that needs no model."""
-        size = self.codes.size
-        items = Items(self.codes, size, (), np.zeros(size + 1, np.int64), self.codes[:0])
+        items = self._items(self.codes, self.ids)
         return np.array([_place(question, items, ranking, None) for question in self.asked], np.float64)
+
+    def _items(self, known: IntArray, ids: Sequence[str]) -> Items:
+        """The items that a model knows, and then those that came since."""
+        late = np.flatnonzero(~np.isin(self.codes, known))
+        codes = np.concatenate([known, self.codes[late]])
+        chained = Chain(ids, [self.ids[at] for at in late.tolist()])
+        return Items(codes, known.size, chained, np.zeros(codes.size + 1, np.int64), codes[:0])
 
 
 def objections(store: Store, challenger: Model, champion: Model | None, seed: int = 7) -> list[str]:
@@ -91,11 +99,14 @@ def objections(store: Store, challenger: Model, champion: Model | None, seed: in
     parts, catalogue = list(_read(store)), store.items.changes(0)[1]
     reasons: list[str] = []
     for kind in Kind:
-        codes = np.unique(codes64(item.id for item in catalogue if item.kind is kind))
+        ids = [item.id for item in catalogue if item.kind is kind]
+        codes = codes64(ids)
+        order = np.argsort(codes)
+        codes, ids = codes[order], [ids[at] for at in order.tolist()]
         asked = _questions(parts, codes, seed)
         if len(asked) >= ENOUGH and challenger.kinds[kind].codes.size:
             who = np.array([question.who for question in asked], np.int64)
-            sheet = _Sheet(asked, codes, who if np.unique(who).size >= CLUSTERS else None)
+            sheet = _Sheet(asked, codes, ids, who if np.unique(who).size >= CLUSTERS else None)
             found = _of_kind(kind, sheet, _popularity(parts, codes), challenger, champion)
             reasons += [f"{kind}: of {len(asked)} of the store's newest uses {reason} {_REMEDY}" for reason in found]
     return reasons
@@ -182,13 +193,6 @@ def _question(part: CustomerLog, event: int, *, else_: bool) -> _Question:
     profile = Profile(part.events[part.starts[customer] : event], counts)
     context = Context(int(use["time"]), int(use["zone"]), int(use["channel"]))
     return _Question(int(part.customers[customer]), profile, context, int(use["item"]), else_)
-
-
-def _items(model: KindModel, codes: IntArray) -> Items:
-    """The kind's items as the model sees them: its own, then those that came since."""
-    late = np.setdiff1d(codes, model.codes)
-    size = model.codes.size + late.size
-    return Items(np.concatenate([model.codes, late]), model.codes.size, (), np.zeros(size + 1, np.int64), late[:0])
 
 
 def _ranking(model: KindModel) -> Ranking:

@@ -75,7 +75,10 @@ class Outcome:
             state = "the champion" if self.champion else f"the challenger: `murmeli models promote {self.version}`"
             lines.append(f"{MAIN}/{self.version} ({self.fingerprint[:12]}) is {state}.")
         if self.refused:
-            lines.append("The gate does not let it be the champion; what answered before goes on answering:")
+            lines.append(
+                "The gate does not let it be the champion. What answered before goes on answering; where there was no "
+                "champion yet, that is each customer's own habits. Its reasons:"
+            )
             lines += [f"- {reason}" for reason in self.refused]
         return "\n".join(lines)
 
