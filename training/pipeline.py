@@ -27,8 +27,8 @@ from training.overview import learning_curve, overview
 TEST = 0.1
 """The newest share of the uses, on which the configuration is judged, once."""
 
-SMALL = 200_000
-"""Events, up to which a learning curve costs no more than a minute or two."""
+SMALL = 300_000
+"""Events, up to which a learning curve is drawn unasked: it costs about as much again as the rest, here a minute."""
 
 
 @dataclass(slots=True)

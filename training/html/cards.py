@@ -1,5 +1,6 @@
 """One kind's part of the report: cards, each a question that a reader has and the picture that answers it."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -41,7 +42,7 @@ def cards_of(kind: Kind, rows: Rows, curve_rows: Rows | None, data: Mapping[str,
         tag("h2", ASKED[kind]),
         _headline(kind, rows, data),
         _ranking(kind, rows),
-        tag("div", _calibration(kind, rows[0]), _learning(kind, curve_rows), class_="pair"),
+        tag("div", _calibration(rows[0]), _learning(kind, curve_rows), class_="pair"),
         _slices(kind, rows),
         _challenge(kind, rows),
         _tradeoff(kind, rows),
@@ -126,6 +127,7 @@ def _same(champion: Row) -> bool:
 def _ranking(kind: Kind, rows: Rows) -> Markup:
     measure = PRIMARY[kind]
     known = [row for row in rows if row[measure] is not None]
+    known.sort(key=lambda row: -row[measure] if css_of(row) == "alone" else -math.inf)
     lines = [Line(name_of(row), [_mark(row, measure, css_of(row))], _decimal(row[measure])) for row in known]
     about = f"{_sentence(MEASURES[measure])}, with its 95 % interval. Right is better."
     plot = dots(lines, MEASURES[measure], describe=f"{MEASURES[measure]} of every ranking")
@@ -133,44 +135,43 @@ def _ranking(kind: Kind, rows: Rows) -> Markup:
 
 
 def _table(kind: Kind, rows: Rows) -> Markup:
-    heads = ["one click", "first 3", "first 5", "MRR", "recall@20", "NDCG@20", "MAP", "coverage", "novelty", "Gini"]
-    head = tag("tr", *(tag("th", name) for name in ("", *heads, "Murmeli leads by")))
+    heads = ["leads by", "one click", "first 3", "first 5", "MRR", "recall@20", "NDCG@20", "MAP", "coverage", "novelty"]
+    head = tag("tr", *(tag("th", name) for name in ("", f"Murmeli {heads[0]}", *heads[1:], "Gini")))
     about = (
-        "Small: 95 % intervals. Coverage, novelty and Gini are of the first "
-        f"{SHOWN[kind]} places; the lead is in {MEASURES[PRIMARY[kind]]}."
+        f"The lead is in {MEASURES[PRIMARY[kind]]}. Small: 95 % intervals, and the column by which a source ranked. "
+        f"Coverage, novelty and Gini are of the first {SHOWN[kind]} places."
     )
     body = tag("tbody", *map(_table_row, rows))
     return card("All figures", about, tag("div", tag("table", tag("thead", head), body), class_="scroll"))
 
 
 def _table_row(row: Row) -> Markup:
-    first = tag("td", name_of(row), tag("small", row["column"]) if "column" in row else None)
-    lead = tag("td")
-    if row.get("behind") is not None:
-        lead = tag("td", f"{row['behind']:+.3f}", tag("small", _interval(row, "behind", "+.3f")), class_=_standing(row))
-    cells = [
+    ends, css = tag("small", _interval(row, "behind")), _standing(row) if "behind" in row else None
+    measured = ("mrr", "recall@20", "ndcg@20")
+    return tag(
+        "tr",
+        tag("td", name_of(row), tag("small", row["column"]) if "column" in row else None),
+        tag("td", _decimal(row.get("behind"), "+"), ends, class_=css),
         tag("td", _share(row["hit@1"]), tag("small", _range(row, "hit@1"))),
         *(tag("td", _share(row[name])) for name in ("hit@3", "hit@5")),
-        tag("td", _decimal(row["mrr"]), tag("small", _interval(row, "mrr"))),
-        tag("td", _decimal(row["recall@20"]), tag("small", _interval(row, "recall@20"))),
-        tag("td", _decimal(row["ndcg@20"]), tag("small", _interval(row, "ndcg@20"))),
+        *(tag("td", _decimal(row[name]), tag("small", _interval(row, name))) for name in measured),
         tag("td", _decimal(row["map"])),
         tag("td", _share(row["coverage"])),
         tag("td", "" if row["novelty"] is None else f"{row['novelty']:.1f}"),
         tag("td", _decimal(row["gini"])),
-    ]
-    return tag("tr", first, *cells, lead, class_=css_of(row))
+        class_=css_of(row),
+    )
 
 
 # Calibration and learning.
 
 
-def _calibration(kind: Kind, ours: Row) -> Markup:
+def _calibration(ours: Row) -> Markup:
     title = "Does it mean what it says?"
-    if kind is Kind.CONTENT or not ours.get("reliability"):
-        return card(title, "Scores of content put a page in order. They do not promise that an item is used next.")
+    if not ours.get("reliability"):
+        return card(title, "It says nothing that could be compared.")
     about = (
-        "Of what is scored 40 %, 40 in 100 should be used. On average the score is "
+        "Of what stands first with a score of 40 %, 40 in 100 should be used next. On average it is "
         f"{100 * value_of(ours, 'ece'):.1f} points off (expected calibration error). On the dashed line it is right."
     )
     return card(title, about, tag("figure", reliability(ours["reliability"], "stated against observed frequency")))
@@ -248,6 +249,7 @@ def _lead(label: str, part: Row, n: int) -> Line:
 def _tradeoff(kind: Kind, rows: Rows) -> Markup:
     measure = PRIMARY[kind]
     shown = [row for row in reversed(rows) if row[measure] is not None and row["novelty"] is not None]
+    shown = [row for row in shown if row["name"] != CHAMPION or not _same(row)]
     plots = []
     for name, across, tick in (
         ("coverage", "share of the catalogue shown", percent),
@@ -318,13 +320,14 @@ def _share(value: float | None) -> str:
     return "" if value is None else f"{100 * value:.1f} %"
 
 
-def _decimal(value: float | None) -> str:
-    return "" if value is None else f"{value:.3f}"
+def _decimal(value: float | None, sign: str = "") -> str:
+    """Three places without the zero before the point; sign: "+" to show it always."""
+    return "" if value is None else f"{value:{sign}.3f}".replace("0.", ".", 1)
 
 
-def _interval(row: Row, name: str, form: str = ".3f") -> str:
+def _interval(row: Row, name: str) -> str:
     low, high = row.get(f"{name}_low"), row.get(f"{name}_high")
-    return "" if low is None or high is None else f"{low:{form}} to {high:{form}}"
+    return "" if low is None or high is None else f"{_decimal(low)} to {_decimal(high)}"
 
 
 def _range(row: Row, name: str) -> str:

@@ -15,7 +15,13 @@ LABELS = 178
 LEFT = 60
 """The same of a small plot's values and what they measure."""
 
+LETTER = 6.4
+"""How wide a letter beside a point is, about."""
+
 Format = Callable[[float], str]
+
+Box = tuple[float, float, float, float]
+"""Left, top, right, bottom."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,13 +127,14 @@ def _whisker(mark: Mark, x: Scale, y: float) -> Markup:
 
 def bars(lines: Sequence[tuple[str, float, str]], describe: str) -> Markup:
     """A few shares as bars from 0, each (name, share, css), to be taken in at a glance."""
-    x = Scale(0, max(*(share for _, share, _ in lines), 1e-9), 0, WIDTH - 230)
+    width = 480
+    x = Scale(0, max(*(share for _, share, _ in lines), 1e-9), 0, width - 170)
     parts = []
     for number, (name, share, css) in enumerate(lines):
-        y = 4 + number * 30
-        parts.append(tag("rect", x=0, y=y, width=x(share), height=22, rx=3, class_=f"bar {css}"))
-        parts.append(tag("text", f"{name} {100 * share:.1f} %", x=x(share) + 10, y=y + 16, class_=f"large {css}"))
-    return _svg(WIDTH, 4 + 30 * len(lines), describe, *parts)
+        y = 2 + number * 23
+        parts.append(tag("rect", x=0, y=y, width=x(share), height=17, rx=2.5, class_=f"bar {css}"))
+        parts.append(tag("text", f"{name} {100 * share:.1f} %", x=x(share) + 8, y=y + 13, class_=f"large {css}"))
+    return _svg(width, 4 + 23 * len(lines), describe, *parts)
 
 
 def reliability(table: Sequence[Sequence[float]], describe: str) -> Markup:
@@ -191,17 +198,12 @@ def scatter(points: Sequence[Point], across: str, up: str, describe: str, tick: 
     width, height, left = 340, 320, LEFT
     columns, lines = ticks(0, max(p.x for p in points) or 1, 4), ticks(0, max(p.y for p in points) or 1, 4)
     x, y = Scale(0, columns[-1], left, width - 12), Scale(0, lines[-1], height - 46, 10)
-    marks, taken = [], list[tuple[float, float]]()
-    for p in points:
-        at, place, right = x(p.x), y(p.y) + 4, x(p.x) > width * 0.6
-        label = None
-        if not p.quiet:
-            while any(abs(place - other) < 13 and abs(at - beside) < 90 for beside, other in taken):
-                place -= 13
-            taken.append((at, place))
-            css = "tag end" if right else "tag"
-            label = tag("text", p.label, x=at - 9 if right else at + 9, y=place, class_=css)
-        title, circle = tag("title", f"{p.label}: {p.x:.3f}, {p.y:.4f}"), tag("circle", cx=at, cy=y(p.y), r=4.6)
+    places = [(x(p.x), y(p.y)) for p in points]
+    taken = [(at - 6, up - 6, at + 6, up + 6) for at, up in places]
+    marks = []
+    for p, (at, height_) in zip(points, places, strict=True):
+        label = None if p.quiet else _label(p.label, at, height_, taken, width)
+        title, circle = tag("title", f"{p.label}: {p.x:.3f}, {p.y:.4f}"), tag("circle", cx=at, cy=height_, r=4.6)
         marks.append(tag("g", title, circle, label, class_=p.css))
     return _svg(
         width,
@@ -212,6 +214,30 @@ def scatter(points: Sequence[Point], across: str, up: str, describe: str, tick: 
         tag("text", across, x=(left + width) / 2, y=height - 8, class_="axis middle"),
         _sideways(up, 12, (height - 36) / 2),
     )
+
+
+def _label(text: str, x: float, y: float, taken: list[Box], width: float) -> Markup:
+    """A point's name where it covers least: at a side, above or below, or between; noted among the boxes taken."""
+    long = LETTER * len(text)
+    middle = [(x + side * (9 + long / 2), y + down) for down in (4, -9, 17) for side in (1, -1)]
+    middle += [(x, y - 10), (x, y + 19)]
+    boxes = {at: (at[0] - long / 2, at[1] - 10, at[0] + long / 2, at[1] + 3) for at in middle}
+
+    def covered(at: tuple[float, float]) -> float:
+        left, _, right, _ = boxes[at]
+        outside = max(LEFT - left, 0) + max(right - width, 0)
+        return sum(_common(boxes[at], other) for other in taken) + 100 * outside
+
+    best = min(middle, key=covered)
+    taken.append(boxes[best])
+    return tag("text", text, x=round(best[0], 1), y=round(best[1], 1), class_="tag middle")
+
+
+def _common(one: Box, other: Box) -> float:
+    """The area that two boxes share."""
+    across = min(one[2], other[2]) - max(one[0], other[0])
+    down = min(one[3], other[3]) - max(one[1], other[1])
+    return max(across, 0) * max(down, 0)
 
 
 def spark(counts: Sequence[int], first: str, last: str, describe: str, height: int = 90) -> Markup:
