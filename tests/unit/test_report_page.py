@@ -103,7 +103,7 @@ def test_the_report_is_whole_html_with_every_part_in_it() -> None:
     parsed = Parsed(page(document(), {"settings": "seed 7"}))
     for part in (*CARDS, "Features", "Content", "one-click rate", "found on the page", "seed 7"):
         assert part in parsed.text, part
-    assert parsed.tags.count("svg") == 2 * 6 + 2 + 1  # in both kinds; calibration and curve; the log
+    assert parsed.tags.count("svg") == 2 * 7 + 1 + 1  # in both kinds; one curve; the log
 
 
 def test_the_headline_says_in_words_what_the_figures_say() -> None:
