@@ -1,5 +1,6 @@
 """The gate at work: models of a small world are trained, swapped and broken, and promoted with the store at hand."""
 
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,12 +12,15 @@ from recommender import champion, probe
 from recommender.champion import load_model
 from recommender.errors import ArtefactError, RefusedError
 from recommender.model import Model, model_arrays
+from recommender.plugins import registry_at
 from recommender.registry import MAIN, Registry
+from recommender.settings import Settings
 from recommender.stores.base import Store
 from recommender.types import DAY, Kind
 from tests.contracts.worlds import Event
-from tests.integration.test_pipeline import HOUR, store_of, trained
+from tests.integration.test_pipeline import HOUR, SMALL, store_of, trained
 from tests.integration.test_pipeline import world as reading
+from training.pipeline import train
 
 STEPS = tuple(f"step-{n:02}" for n in range(12))
 """Features; everybody does them in this order, each beginning elsewhere, hardly anything twice."""
@@ -137,3 +141,54 @@ def test_training_on_a_log_that_was_mixed_up_makes_no_champion(tmp_path: Path, s
     assert outcome.document()["refused"] == outcome.refused
     assert "The gate does not let it be the champion" in outcome.summary()
     assert Registry(tmp_path / "models").aliases().champion == 1
+
+
+ORDERED = """
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from recommender.sources.base import Scores
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ordered:
+    following: np.ndarray  # shape (n,), what comes after each item in the order of their ids
+
+    name: ClassVar[str] = "ordered"
+    reason: ClassVar[str] = "in order"
+    columns: ClassVar[tuple[str, ...]] = ("next",)
+
+    @classmethod
+    def fit(cls, log):
+        order = np.argsort(log.ids)
+        following = np.zeros(order.size, np.int64)
+        following[order] = np.roll(order, -1)
+        return cls(following)
+
+    def score(self, queries):
+        return [self._score(query) for query in queries]
+
+    def _score(self, query):
+        last = query.history.item[-1:]
+        return Scores(np.full((1, last.size), 5, np.float32), self.following[last], np.zeros(1, np.float32))
+"""
+
+
+def test_a_model_that_is_better_by_more_than_its_interval_passes_and_back_it_goes_only_by_rollback(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The built-in sources have fourteen steps of each customer to learn an order from that the site's own knows."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (tmp_path / "ordered.py").write_text(ORDERED)
+    own = Settings(training=SMALL.training.model_copy(update={"sources": ("ordered:Ordered",)}))
+    registry = registry_at(tmp_path, own)
+    plain = train(store, registry, SMALL, promote=False, progress=lambda *_: None)
+    better = train(store, registry, own, promote=True, progress=lambda *_: None)
+    assert (plain.champion, better.champion, better.refused) == (True, True, ())
+    row = next(row for row in better.judgements["feature"] if row["name"] == "champion")
+    assert float(str(row["behind_low"])) > 0.1
+    with pytest.raises(RefusedError, match="The gate refuses main/1"):
+        champion.promote(registry, 1, store=store)
+    assert champion.rollback(registry) == 1
