@@ -170,7 +170,8 @@ class Recommender:
         profile = self._store.events.profile(request.customer)
         rankings = {kind: self._rank(kind, profile, request.context) for kind in set(kinds)}
         free = {kind: ranking.shelf.available.copy() for kind, ranking in rankings.items()}
-        who = self._store.identities.find(request.customer)
+        calm = any(self._placement(slot.placement).stability for slot in request.slots)
+        who = self._store.identities.find(request.customer) if calm else ()
         pages = [
             self._fill(who, slot, rankings[kind], free[kind]) for slot, kind in zip(request.slots, kinds, strict=True)
         ]

@@ -14,6 +14,7 @@ an item is worth in the long run.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from math import fsum
 
 from recommender.types import FloatArray
@@ -42,19 +43,19 @@ def settle(
     worth.
     """
     pinned = pinned or {}
-    fixed = frozenset(pinned.values())
+    fixed = set(pinned.values())
     if stability == 0 or not last or not best:
         others = iter([item for item in best if item not in fixed])
         return [pinned[place] if place in pinned else next(others) for place in range(len(best))]
-    kept = [pinned.get(place, GONE if item in fixed else item) for place, item in enumerate(last[: len(best)])]
-    kept += [pinned.get(place, GONE) for place in range(len(kept), len(best))]
-    worth = {item: float(probability[item]) for item in {*best, *kept} if item != GONE}
-    price = stability**STEEPNESS * fsum(worth[item] for item in (best[0], *best))
-    newcomers = [item for item in best if item not in kept and item not in fixed]
-    pages = [
-        _with_first(first, kept, newcomers, worth, price, pinned) for first in _firsts(kept, newcomers, worth, pinned)
-    ]
-    return max(pages, key=lambda page: _gain(page, kept, worth, price))
+    kept = [*last[: len(best)], *[GONE] * (len(best) - len(last))]
+    if pinned:
+        kept = [pinned.get(place, GONE if item in fixed else item) for place, item in enumerate(kept)]
+    there = set(kept)
+    worth = {item: float(probability[item]) for item in there.union(best) if item != GONE}
+    price = stability**STEEPNESS * fsum([worth[best[0]], *[worth[item] for item in best]])
+    newcomers = [item for item in best if item not in there and item not in fixed]
+    choice = _Choice(kept, newcomers, worth, price, pinned)
+    return max(map(choice.page, choice.firsts()), key=choice.gain)
 
 
 def changes(page: Sequence[int], last: Sequence[int]) -> int:
@@ -62,39 +63,48 @@ def changes(page: Sequence[int], last: Sequence[int]) -> int:
     return sum(now != before for now, before in zip(page, last, strict=False))
 
 
-def _firsts(
-    kept: Sequence[int], newcomers: Sequence[int], worth: Mapping[int, float], pinned: Mapping[int, int]
-) -> list[int]:
-    """What may come first: what does already, the best of the others on the page, the best of the newcomers."""
-    if 0 in pinned:
-        return [pinned[0]]
-    menu = [item for place, item in enumerate(kept) if place and place not in pinned and item != GONE]
-    best = [max(menu, key=worth.__getitem__)] if menu else []
-    return [item for item in (kept[0], *best, *newcomers[:1]) if item != GONE]
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """What the pages that come into question are made of. kept: the page before, GONE where a place is empty."""
 
+    kept: list[int]
+    newcomers: list[int]
+    worth: Mapping[int, float]
+    price: float
+    pinned: Mapping[int, int]
 
-def _with_first(
-    first: int,
-    kept: Sequence[int],
-    newcomers: Sequence[int],
-    worth: Mapping[int, float],
-    price: float,
-    pinned: Mapping[int, int],
-) -> list[int]:
-    """The page that is worth most after its price, among those on which this item is first."""
-    page = [first, *(GONE if item == first else item for item in kept[1:])]
-    waiting = {*newcomers, kept[0]} - {first, GONE}
-    others = sorted(waiting, key=lambda item: (-worth[item], item))
-    places = [place for place in range(1, len(page)) if place not in pinned]
-    empty = [place for place in places if page[place] == GONE]
-    weakest = sorted((place for place in places if page[place] != GONE), key=lambda place: worth[page[place]])
-    for place, item in zip([*empty, *weakest], others, strict=False):
-        if page[place] != GONE and worth[item] - worth[page[place]] <= price:
-            break
-        page[place] = item
-    return page
+    def firsts(self) -> list[int]:
+        """What may come first: what does already; of the others on the page, and of the newcomers, the best.
 
+        These only where they are better: a first place that loses could win nothing behind it.
+        """
+        first, worth = self.kept[0], self.worth
+        if 0 in self.pinned:
+            return [first]
+        menu = [item for item in self.kept if item not in (first, GONE) and item not in self.pinned.values()]
+        rivals = [*([max(menu, key=worth.__getitem__)] if menu else []), *self.newcomers[:1]]
+        return rivals if first == GONE else [first, *(item for item in rivals if worth[item] > worth[first])]
 
-def _gain(page: Sequence[int], kept: Sequence[int], worth: Mapping[int, float], price: float) -> float:
-    moved = sum(now != before != GONE for now, before in zip(page, kept, strict=True))
-    return fsum([worth[page[0]], *(worth[item] for item in page), -price * moved])
+    def page(self, first: int) -> list[int]:
+        """The page that is worth most after its price, among those on which this item is first."""
+        kept, worth, others = self.kept, self.worth, self.newcomers
+        page = kept.copy()
+        if first != kept[0]:
+            if first in page:
+                page[page.index(first)] = GONE
+            page[0] = first
+            waiting = {*others, kept[0]} - {first, GONE}
+            others = sorted(waiting, key=lambda item: (-worth[item], item))
+        if others:
+            places = [place for place in range(1, len(page)) if place not in self.pinned]
+            places.sort(key=lambda place: -1 if page[place] == GONE else worth[page[place]])
+            for place, item in zip(places, others, strict=False):
+                if page[place] != GONE and worth[item] - worth[page[place]] <= self.price:
+                    break
+                page[place] = item
+        return page
+
+    def gain(self, page: Sequence[int]) -> float:
+        """What a page is worth, less the price of what changes."""
+        moved = sum([now != before != GONE for now, before in zip(page, self.kept, strict=True)])
+        return fsum([self.worth[page[0]], *[self.worth[item] for item in page], -self.price * moved])
