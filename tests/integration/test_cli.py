@@ -95,6 +95,7 @@ ONE_DOCUMENT = [
     "import items items.csv --kind content",
     "train",
     "evaluate",
+    "tune --trials 1",
     "benchmark next-use --events log.csv",
     "benchmark top-n --train train.txt --test test.txt",
     "benchmark unseen --log visits.csv",
@@ -136,7 +137,7 @@ def test_every_command_prints_one_json_document(run: Run, shop: Path, tmp_path: 
         assert ran.code == 0, (line, ran)
         assert isinstance(ran.document, dict), line
         covered |= {name for name in ALL if tuple(words[: len(name)]) == name}
-    assert set(ALL) - covered == {("serve",), ("demo",)}
+    assert set(ALL) - covered == {("serve",), ("demo",), ("move",)}
 
 
 def test_a_command_that_is_not_there_and_one_without_its_argument_are_wrong_usage(run: Run) -> None:
