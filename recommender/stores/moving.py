@@ -1,4 +1,7 @@
-"""A site moves from SQLite to PostgreSQL: the tables have the same columns, so rows are copied as they are."""
+"""A site moves from SQLite to PostgreSQL: the tables have the same columns, so rows are copied as they are.
+
+An answer's customer has a column of its own there, where SQLite looks into the body.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -10,6 +13,7 @@ from recommender.stores.postgres.database import LAYOUT, Connection, Database, h
 from recommender.stores.sqlite.database import Database as SqliteDatabase
 from recommender.stores.sqlite.database import explained
 from recommender.stores.sqlite.database import number as sqlite_number
+from recommender.stores.sqlite.ledger import CUSTOMER
 from recommender.stores.sqlite.schema import LEDGER, MAIN
 from recommender.stores.sqlite.store import LEDGER_FILE, MAIN_FILE
 
@@ -22,7 +26,7 @@ TABLES: dict[str, tuple[str, ...]] = {
 }
 """What `murmeli.db` holds, each table with its columns' types."""
 
-ANSWERS = ("text", "int8", "bytea")
+ANSWERS = ("text", "int8", "bytea", "text")
 
 Progress = Callable[[str, float, float], None]
 """Called with a table, how many of its rows are copied, of how many."""
@@ -43,7 +47,7 @@ def move(home: Path, url: str, progress: Progress) -> dict[str, int]:
             hold(connection, LAYOUT)
             _wanted_empty(connection)
             copied = {name: _copy(connection, main, name, types, progress) for name, types in TABLES.items()}
-            copied["answers"] = _copy(connection, ledger, "answers", ANSWERS, progress)
+            copied["answers"] = _copy(connection, ledger, "answers", ANSWERS, progress, f"*, {CUSTOMER}")
         target.execute("ANALYZE")
         return copied
     finally:
@@ -60,7 +64,14 @@ def _wanted_empty(connection: Connection) -> None:
             )
 
 
-def _copy(connection: Connection, source: SqliteDatabase, table: str, types: Sequence[str], progress: Progress) -> int:
+def _copy(
+    connection: Connection,
+    source: SqliteDatabase,
+    table: str,
+    types: Sequence[str],
+    progress: Progress,
+    columns: str = "*",
+) -> int:
     with explained(source.path):
         reader = source.reader()
         total = sqlite_number(reader, f"SELECT count(*) FROM {table}")  # noqa: S608  our own names
@@ -68,7 +79,7 @@ def _copy(connection: Connection, source: SqliteDatabase, table: str, types: Seq
         with connection.cursor() as cursor, cursor.copy(f"COPY {table} FROM STDIN (FORMAT BINARY)") as copy:
             copy.set_types(list(types))
             flags = [at for at, name in enumerate(types) if name == "bool"]
-            for row in _rows(reader.execute(f"SELECT * FROM {table}"), flags):  # noqa: S608  our own names
+            for row in _rows(reader.execute(f"SELECT {columns} FROM {table}"), flags):  # noqa: S608  our own names
                 copy.write_row(row)
                 count += 1
                 if count % 10_000 == 0:

@@ -17,6 +17,8 @@ from tests.contracts.test_store import uses
 from tests.contracts.worlds import Event, batch, profiles_in
 
 STRONG = ("crm", "id")
+SLOT = {"placement": "menu", "items": [{"item": "a"}, {"item": "b"}]}
+ANSWER = {"recommendation_id": "r1", "at": 5, "customer": "crm:1", "slots": [SLOT]}
 
 
 def fill(store: Store) -> None:
@@ -26,7 +28,7 @@ def fill(store: Store) -> None:
     store.items.put([Item("pay", Kind.FEATURE, "Pay", {"price": 2, "tags": ["a"]}, available=False)])
     store.items.put([Item("gone", Kind.CONTENT)])
     store.items.delete("gone")
-    store.ledger.write([{"recommendation_id": "r1", "at": 5, "slots": []}])
+    store.ledger.write([ANSWER])
 
 
 def test_all_of_a_site_is_there_afterwards(tmp_path: Path) -> None:
@@ -41,7 +43,8 @@ def test_all_of_a_site_is_there_afterwards(tmp_path: Path) -> None:
                 assert after.identities.find("web:ä") == ["crm:1", "web:ä"]
                 assert after.events.recent("web:ä", 5) == before.events.recent("web:ä", 5)
                 assert after.items.changes(0) == before.items.changes(0)
-                assert after.ledger.read("r1") == before.ledger.read("r1")
+                assert after.ledger.read("r1") == before.ledger.read("r1") == ANSWER
+                assert after.ledger.shown(["crm:1"], "menu") == ["a", "b"]
                 again = [*uses("crm:1", [7]), *uses("crm:1", [99]), *uses("crm:3", [1])]
                 assert after.events.append(batch(again)).tolist() == [
                     Outcome.DUPLICATE,

@@ -41,7 +41,8 @@ STEPS = (
     CREATE INDEX answers_by_time ON answers(at);
     """,
     """
-    ALTER TABLE answers ADD COLUMN customer text COLLATE "C";  -- none in answers of before
+    ALTER TABLE answers ADD COLUMN customer text COLLATE "C";  -- the identity that it was for
+    UPDATE answers SET customer = convert_from(body, 'UTF8')::json ->> 'customer';
     CREATE INDEX answers_of_customer ON answers(customer, recommendation_id COLLATE "C" DESC);
     """,
 )

@@ -8,13 +8,14 @@ import orjson
 from recommender.stores.base import LOOKED_THROUGH, shown_in
 from recommender.stores.sqlite.database import Database
 
-_CUSTOMER = "json_extract(CAST(body AS TEXT), '$.customer')"
-_BY_CUSTOMER = f"CREATE INDEX IF NOT EXISTS answers_by_customer ON answers({_CUSTOMER}, recommendation_id)"
+CUSTOMER = "json_extract(CAST(body AS TEXT), '$.customer')"
+"""The identity that an answer was for, in its body."""
+_BY_CUSTOMER = f"CREATE INDEX IF NOT EXISTS answers_by_customer ON answers({CUSTOMER}, recommendation_id)"
 """50 bytes and 11 us an answer, behind it; then a customer's newest answer is found in 50 us, a stranger's none in 10.
 
 The alternative was to load the newest answers at the start, which forgets the customers who come less often."""
 _NEWEST = f"""
-SELECT recommendation_id, body FROM answers WHERE {_CUSTOMER} = ? ORDER BY recommendation_id DESC LIMIT {LOOKED_THROUGH}
+SELECT recommendation_id, body FROM answers WHERE {CUSTOMER} = ? ORDER BY recommendation_id DESC LIMIT {LOOKED_THROUGH}
 """  # noqa: S608 - constants alone
 
 
