@@ -103,11 +103,11 @@ def _behind_champion(measure: str, rows: Mapping[str, Row], challenger: Manifest
 
 def _behind(name: str, measure: str, own: Row, row: Row) -> Iterator[str]:
     """What speaks for one rival, on the whole and in the slices."""
-    behind, low, high = (_number(row, f"behind{end}") for end in ("", "_low", "_high"))
-    if behind is not None and low is not None and high is not None and high < 0:
+    if _compared(row) and row["behind_high"] < 0:
         yield (
             f"worse than {name}: {measure} {_of(own, measure)} against {_of(row, measure)}, a difference of "
-            f"{behind:.4f} (95 % interval {low:.4f} to {high:.4f}, {own['n']:,} uses). {_REMEDY}"
+            f"{row['behind']:.4f} (95 % interval {row['behind_low']:.4f} to {row['behind_high']:.4f}, {own['n']:,} "
+            f"uses). {_REMEDY}"
         )
     slices = {at: part for at, part in _parts(row).items() if (_number(part, "n") or 0) >= SLICE}
     width = NormalDist().inv_cdf(1 - (1 - LEVEL) / 2 / max(len(slices), 1))
@@ -146,7 +146,7 @@ def _fallen(kind: Kind, measure: str, rows: Mapping[str, Row], champion: Manifes
 
 
 def _compared(row: Row) -> bool:
-    return _number(row, "behind") is not None and _number(row, "behind_high") is not None
+    return all(_number(row, f"behind{end}") is not None for end in ("", "_low", "_high"))
 
 
 def rows_of(manifest: Manifest, kind: Kind) -> dict[str, Row]:
