@@ -183,6 +183,7 @@ def demo_tables(made: "Demo", pages: dict[str, Recommendation], title: Callable[
         f"How often did the feature that a customer used next stand first?\n{judged[0]['n']:,} uses of the last week, "
         "which training did not see; `fixed menu` is the bank's menu of today.",
         table_of("", rows),
+        *(f"The gate does not let this model answer: {reason}" for reason in made.trained.refused),
         f"\nThe pages of {who}, on mobile, now, and why each item is there:",
     ]
     for at, slot in enumerate(next(iter(pages.values())).slots):

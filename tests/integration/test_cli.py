@@ -18,6 +18,7 @@ import pytest
 import typer
 
 import murmeli
+from recommender.bundle import LogRange
 from recommender.model import model_arrays
 from recommender.registry import MAIN, Registry
 from recommender.settings import FILE, Settings, load_settings
@@ -220,6 +221,18 @@ def test_the_gate_refuses_with_its_reasons_and_who_forces_it_is_told_of(run: Run
     assert "Cards are broken." in run("models", "list", "--home", shop, "--json").document["models"][2]["forced"]
     assert run("models", "rollback", "--home", shop, "--json").document == {"champion": 1}
     assert run("doctor", "--home", shop).code == 0
+
+
+def test_training_that_was_to_promote_and_may_not_is_refused_and_published(run: Run, shop: Path) -> None:
+    registry, model = Registry(shop / "models"), bank()
+    later = LogRange(first=0, last=2 * 10**12, events=60, customers=5)
+    number = registry.publish(MAIN, model_arrays(model), manifest_of(model).model_copy(update={"log": later}))
+    registry.promote(MAIN, number)
+    trained = run("train", "--promote", "--home", shop)
+    assert (trained.code, "Its log ends at 2026-01-28" in trained.out.replace("\n", " ")) == (3, True)
+    assert (registry.aliases().champion, registry.aliases().challenger) == (number, number + 1)
+    again = run("train", "--home", shop, "--json")
+    assert (again.code, again.document["refused"]) == (0, [])
 
 
 def test_a_port_in_use_is_said_with_the_remedy(run: Run, shop: Path) -> None:
