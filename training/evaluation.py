@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import JsonValue
 
 from recommender.history import Query
-from recommender.metrics import bootstrap, hit, places, reciprocal_rank
+from recommender.metrics import bootstrap, hit, reciprocal_rank
 from recommender.model import KindModel
 from recommender.sources.base import Scores
 from recommender.types import BoolArray, FloatArray, IntArray
@@ -61,9 +61,8 @@ class Scoring:
         """
         reached = [np.zeros(len(source.columns)) for source in self._model.sources]
         for one in asked:
-            for total, part in zip(reached, self.of(one.query), strict=True):
-                dense = one.shown(part.dense(one.query.items.codes.size))
-                total += [reciprocal_rank(places(column, one.wanted)).max(initial=0) for column in dense]
+            for number, part in enumerate(self.of(one.query)):
+                reached[number] += reciprocal_rank(_first_places(part, one))
         return {
             source.name: (source.columns[int(total.argmax())], self._column(number, int(total.argmax())))
             for number, (source, total) in enumerate(zip(self._model.sources, reached, strict=True))
@@ -81,6 +80,22 @@ class Scoring:
             return score
 
         return rank
+
+
+def _first_places(part: Scores, one: Asked) -> IntArray:
+    """Shape (columns,): how high each column puts the wanted item that it puts highest; 0 where it puts none."""
+    size = one.query.items.codes.size
+    if part.at is None or one.hidden.size:
+        dense = one.shown(part.dense(size))
+        peak = dense[:, one.wanted].max(axis=1, initial=-np.inf)
+        ahead = np.count_nonzero(dense >= peak[:, None], axis=1)
+    else:
+        met = np.isin(part.at, one.wanted)
+        peak = part.values[:, met].max(axis=1, initial=-np.inf)
+        if np.count_nonzero(met) < one.wanted.size:
+            peak = np.maximum(peak, part.floor)
+        ahead = np.count_nonzero(part.values >= peak[:, None], axis=1) + (part.floor >= peak) * (size - part.at.size)
+    return np.where(np.isfinite(peak), ahead, 0)
 
 
 def most_used(query: Query) -> FloatArray:
@@ -108,10 +123,13 @@ def popularity(subject: Subject) -> Ranking:
 
 def before(subject: Subject, held: BoolArray) -> Subject:
     """What may be fitted on: all that was there before the first event held back; without a clock, all the others."""
+    return subject.earlier(events_before(subject, held))
+
+
+def events_before(subject: Subject, held: BoolArray) -> BoolArray:
+    """Shape (n,): the events that `before` keeps."""
     time = subject.log.events["time"]
-    if not held.any() or not subject.clocked:
-        return subject.earlier(~held)
-    return subject.earlier(time < time[held].min())
+    return time < time[held].min() if held.any() and subject.clocked else ~held
 
 
 def row_of(name: str, ranks: IntArray, who: IntArray) -> Row:

@@ -16,7 +16,7 @@ from recommender.history import Context, Query, history_of
 from recommender.metrics import places
 from recommender.top import best
 from recommender.types import BoolArray, FloatArray, IntArray, Kind
-from training.evaluation import Ranking, Report, Row, Scoring, before
+from training.evaluation import Ranking, Report, Row, Scoring, events_before
 from training.fit.kind import Subject
 from training.judgement import PAGE, Answers, Known, Paper, Sitting, rows_of
 from training.questions import Asked, pages, step
@@ -27,7 +27,7 @@ QUESTIONS = 5_000
 STEPS = 0.2
 """The share of them that are steps where pages are what counts."""
 
-CHOOSING = 250
+CHOOSING = 200
 """Questions by which a source's best column is found."""
 
 MURMELI, CHAMPION = "murmeli", "champion"
@@ -134,9 +134,9 @@ def questions_of(subject: Subject, held: BoolArray) -> Questions:
 
 def known_before(subject: Subject, held: BoolArray) -> Known:
     """What was known of the items before anything that is held back."""
-    earlier = before(subject, held)
-    log, size = earlier.log, subject.items.codes.size
-    pairs = np.unique(log.who[earlier.uses] * size + subject.items.positions(log.events["item"][earlier.uses]))
+    log, size = subject.log, subject.items.codes.size
+    earlier = events_before(subject, held) & subject.uses
+    pairs = np.unique(log.who[earlier] * size + subject.items.positions(log.events["item"][earlier]))
     return Known(np.bincount(pairs % size, minlength=size), np.unique(pairs // size).size, log.names)
 
 
@@ -166,8 +166,10 @@ def sit(asked: Iterable[Asked], rankings: Mapping[str, Ranking], done: Callable[
 
 def _answer(score: FloatArray, wanted: IntArray, speaks: bool) -> tuple[IntArray, IntArray, float]:
     top = best(score, PAGE)
+    shown = np.full(PAGE, -1)
+    shown[: top.size] = top
     sure = float(1 / np.exp(score - score[top[0]]).sum()) if speaks and top.size else 0.0
-    return places(score, wanted), np.pad(top, (0, PAGE - top.size), constant_values=-1), sure
+    return places(score, wanted), shown, sure
 
 
 def _gathered(answers: list[tuple[IntArray, IntArray, float]], speaks: bool) -> Answers:

@@ -1,6 +1,9 @@
 """The rows of a judgement, on a few questions whose places are given."""
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -8,10 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from recommender.history import Context, History, Items, Query
 from recommender.metrics import Values, bootstrap, places, reliability, resampled
+from recommender.model import KindModel
+from recommender.ranker import Ranker
+from recommender.sources.base import Scores
 from recommender.types import FloatArray, IntArray, Kind
-from training.evaluation import Row
+from training.evaluation import Row, Scoring
 from training.judgement import Answers, Known, Paper, Sitting, measures, rows_of
+from training.questions import Asked
 
 scores = arrays(np.float32, 6, elements=st.sampled_from([-np.inf, 0, 1, 2]))
 
@@ -169,3 +177,42 @@ def test_the_calibration_is_of_rankings_that_say_how_sure_they_are() -> None:
 
 def test_what_was_shown_is_counted_over_the_catalogue() -> None:
     assert two_rankings()["murmeli"]["coverage"] == 2 / 80
+
+
+# A source alone.
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Told:
+    """A source that says what it was told to, of item positions 0 to 4."""
+
+    name: ClassVar[str] = "told"
+    reason: ClassVar[str] = "told"
+    said: Scores
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return tuple(f"c{number}" for number in range(self.said.floor.size))
+
+    def score(self, queries: Sequence[Query]) -> list[Scores]:
+        return [self.said for _ in queries]
+
+
+@pytest.mark.parametrize("hidden", [[], [4]], ids=["all", "one hidden"])
+@pytest.mark.parametrize("sparse", [True, False])
+def test_a_source_alone_ranks_by_the_column_that_puts_what_was_wanted_highest(sparse: bool, hidden: list[int]) -> None:
+    """The first column has item 1 tied with 3, the second has it first."""
+    values = np.array([[0.3, 0.3], [0.9, 0.1]], np.float32)
+    floor = np.array([0.1, 0], np.float32)
+    said = Scores(values, np.array([1, 3]), floor)
+    if not sparse:
+        said = Scores(said.dense(5), None, floor)
+    ranker = Ranker(("told.c0", "told.c1"), np.ones((1, 2), np.float32))
+    model = KindModel(np.arange(5), list("abcde"), (Told(said),), ranker)
+    nothing = np.zeros(0, np.int64)
+    items = Items(np.arange(5), 5, list("abcde"), np.zeros(6, np.int64), nothing)
+    query = Query(items, History(nothing, nothing, nothing, nothing, nothing, nothing), Context(0))
+    asked = [Asked(0, query, np.array(wanted), np.array(hidden, np.int64)) for wanted in ([1], [0, 1])]
+    column, ranking = Scoring(model).alone(asked)["told"]
+    assert column == "c1"
+    assert ranking(query).tolist() == pytest.approx([0, 0.9, 0, 0.1, 0])
