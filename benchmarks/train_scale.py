@@ -32,7 +32,7 @@ def train_leg(home: Path) -> dict[str, Any]:
 
     clock, stage = Clock(), [""]
     watched = {
-        content: ("fit_popularity", "fit_neighbours", "fit_factors", "fit_attributes", "fit_content"),
+        content: ("fit_popularity", "fit_neighbours", "fit_factors", "fit_graph", "fit_attributes", "fit_content"),
         kind: ("fit_transitions", "fit_ranker"),
     }
     for module, names in watched.items():
@@ -77,9 +77,9 @@ def bare_leg(home: Path) -> dict[str, Any]:
     store = open_store(home, strong=STRONG, writable=False)
     subject = max(subjects_of(store, extract(store)), key=lambda subject: subject.items.codes.size)
     store.close()
-    weights = sparse.csr_matrix(weights_of(user_items(subject.log, subject.items)))
+    weights = weights_of(user_items(subject.log, subject.items))
     settings = Settings().training
-    factors = FactorSettings(factors=settings.factors, iterations=settings.iterations, seed=settings.seed)
+    factors = FactorSettings.of(settings, weights)
     with threadpool_limits(1, "blas"):
         model = AlternatingLeastSquares(
             factors=factors.factors,
@@ -90,7 +90,7 @@ def bare_leg(home: Path) -> dict[str, Any]:
             random_state=factors.seed,
         )
         started, busy = time.perf_counter(), time.process_time()
-        model.fit(weights, show_progress=False)
+        model.fit(sparse.csr_matrix(weights), show_progress=False)
         seconds, cpu = time.perf_counter() - started, time.process_time() - busy
     return {
         "seconds": seconds,

@@ -60,7 +60,7 @@ class Training(_Table):
 
     seed: int = Field(default=7, description="the seed of everything drawn at random")
     threads: int = Field(default=2, ge=1, description="threads of the fit; part of what makes a run repeatable")
-    factors: int = Field(default=64, ge=1, le=1024, description="the length of an item's vector")
+    factors: int = Field(default=256, ge=1, le=1024, description="the longest that an item's vector may be")
     iterations: int = Field(default=15, ge=1, description="passes of alternating least squares")
     alpha: float = Field(default=40.0, gt=0, description="factors: how much surer a use is than no use")
     regularisation: float = Field(default=10.0, gt=0, description="factors: how far they are drawn towards zero")

@@ -211,7 +211,7 @@ def _ranks(exam: Exam, model: KindModel, settings: Training) -> dict[str, Callab
         ready[f"{source.name} alone"] = _asking(model_ranking(part))
     rivals: dict[str, Callable[[], Scoring]] = {
         "implicit-bm25": partial(fit_rival_neighbours, "implicit-bm25", matrix, settings.threads),
-        "implicit-als": partial(fit_rival_als, matrix, FactorSettings.of(settings), settings.threads),
+        "implicit-als": partial(fit_rival_als, matrix, FactorSettings.of(settings, matrix), settings.threads),
     }
     fits = {name: partial(_rival, exam, fit) for name, fit in rivals.items()}
     return {**{name: partial(_same, rank) for name, rank in ready.items()}, **fits}

@@ -36,8 +36,9 @@ from training.dataset import Log, items_of, log_of
 from training.evaluation import Report, Row
 from training.fit.content import closing_question, fit_content
 from training.fit.factors import FactorSettings, fit_factors
+from training.fit.graph import GraphSettings, fit_graph
 from training.fit.matrix import total
-from training.fit.neighbours import fit_neighbours
+from training.fit.neighbours import NeighbourSettings, fit_neighbours
 from training.fit.popularity import fit_popularity
 from training.fit.rivals import NEIGHBOURS, fit_rival_als, fit_rival_neighbours
 
@@ -46,7 +47,7 @@ Rank = Callable[[IntArray], Sequence[FloatArray] | FloatArray]
 
 BLOCK = 64
 
-ROWS = 10
+ROWS = 11
 
 T = TypeVar("T")
 
@@ -230,8 +231,9 @@ def _parts(task: Task, settings: Training) -> dict[str, Callable[[], Rank]]:
     threads = settings.threads
     fits: dict[str, Callable[[], Source]] = {
         "popularity": lambda: fit_popularity(task.log, task.items),
-        "neighbours": lambda: fit_neighbours(task.train, threads=threads),
-        "factors": lambda: fit_factors(task.train, FactorSettings.of(settings), threads=threads),
+        "neighbours": lambda: fit_neighbours(task.train, NeighbourSettings.of(settings), threads),
+        "factors": lambda: fit_factors(task.train, FactorSettings.of(settings, task.train), threads=threads),
+        "graph": lambda: fit_graph(task.train, GraphSettings.of(settings), threads),
     }
     return {name: partial(_alone, task, fit) for name, fit in fits.items()}
 
@@ -245,7 +247,9 @@ def _rivals(task: Task, settings: Training) -> dict[str, Callable[[], Rank]]:
     rivals: dict[str, Callable[[], Rank]] = {
         name: partial(fit_rival_neighbours, name, task.train, settings.threads) for name in NEIGHBOURS
     }
-    rivals["implicit-als"] = lambda: fit_rival_als(task.train, FactorSettings.of(settings), settings.threads)
+    rivals["implicit-als"] = lambda: fit_rival_als(
+        task.train, FactorSettings.of(settings, task.train), settings.threads
+    )
     return rivals
 
 

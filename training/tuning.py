@@ -35,11 +35,12 @@ from recommender.top import best
 from recommender.types import BoolArray, IntArray
 from training.dataset import extract
 from training.evaluation import Report, Row, before
-from training.fit.content import closing_question, hold_out
+from training.fit.content import closing_question
 from training.fit.factors import FactorSettings, fit_factors
 from training.fit.kind import ENOUGH, VALIDATION, Subject, held_back, newest
 from training.fit.matrix import user_items, weights_of
 from training.fit.neighbours import NeighbourSettings, fit_neighbours
+from training.fit.slices import hold_out
 from training.pipeline import TEST, subjects_of
 from training.questions import Asked, pages
 
@@ -79,7 +80,7 @@ SEARCHES = (
     Search(
         "factors",
         {"alpha": Range(1, 300, log=True), "regularisation": Range(0.01, 300, log=True)},
-        lambda weights, settings: fit_factors(weights, FactorSettings.of(settings), settings.threads),
+        lambda weights, settings: fit_factors(weights, FactorSettings.of(settings, weights), settings.threads),
     ),
 )
 

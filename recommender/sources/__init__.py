@@ -1,16 +1,17 @@
-"""The candidate sources: popularity, habit, transitions, neighbours, EASE, sets, factors, attributes."""
+"""The candidate sources: popularity, habit, transitions, neighbours, EASE, sets, factors, graph, attributes."""
 
 from recommender.sources.attributes import Attributes
 from recommender.sources.base import Source
 from recommender.sources.ease import Ease
 from recommender.sources.factors import Factors
+from recommender.sources.graph import Graph
 from recommender.sources.habit import Habit
 from recommender.sources.neighbours import Neighbours
 from recommender.sources.popularity import Popularity
 from recommender.sources.sets import Sets
 from recommender.sources.transitions import Transitions
 
-_ALL: tuple[type[Source], ...] = (Habit, Transitions, Popularity, Neighbours, Ease, Sets, Factors, Attributes)
+_ALL: tuple[type[Source], ...] = (Habit, Transitions, Popularity, Neighbours, Ease, Sets, Factors, Graph, Attributes)
 
 SOURCES = {source.name: source for source in _ALL}
 """Every source by the name that a manifest has for it."""

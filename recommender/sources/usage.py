@@ -48,11 +48,16 @@ def add_rows(
 
 
 def scaled(values: FloatArray, size: int) -> Scores:
-    """The scores of the known items, shape (known,), on the common scale; later items, up to `size`, get 0."""
-    distance = spread(values)
-    full = np.zeros((1, size), np.float32)
-    np.multiply(values, np.float32(1 / distance if distance > _TINY else 0), out=full[0, : values.size])
-    return Scores(full, None, _ZERO)
+    """The scores of the known items, shape (known,) or (columns, known), each column on the common scale.
+
+    Later items, up to `size`, get 0.
+    """
+    rows = np.atleast_2d(values)
+    full = np.zeros((rows.shape[0], size), np.float32)
+    for row, found in zip(rows, full, strict=True):
+        distance = spread(row)
+        np.multiply(row, np.float32(1 / distance if distance > _TINY else 0), out=found[: row.size])
+    return Scores(full, None, np.zeros(rows.shape[0], np.float32))
 
 
 def spread(values: FloatArray) -> float:
@@ -64,4 +69,3 @@ def spread(values: FloatArray) -> float:
 
 
 _TINY = float(np.finfo(np.float32).tiny)
-_ZERO = np.zeros(1, np.float32)

@@ -20,6 +20,7 @@ from training.dataset import Log, items_of, log_of
 from training.fit.attributes import fit_attributes
 from training.fit.ease import fit_ease
 from training.fit.factors import FactorSettings, fit_factors
+from training.fit.graph import GraphSettings, fit_graph
 from training.fit.matrix import user_items, weights_of
 from training.fit.neighbours import NeighbourSettings, fit_neighbours
 from training.fit.popularity import fit_popularity
@@ -44,10 +45,11 @@ FITS: dict[str, Callable[[Log, Items], Source]] = {
     ),
     "ease": lambda log, items: fit_ease(weights_of(user_items(log, items)), penalty=1.0, per_item=8),
     "sets": lambda log, items: fit_sets(user_items(log, items), seed=7, steps=200),
+    "graph": lambda log, items: fit_graph(weights_of(user_items(log, items)), GraphSettings(rank=3), threads=1),
     "attributes": lambda log, items: fit_attributes(user_items(log, items), items),
 }
 every_source = pytest.mark.parametrize("name", sorted(SOURCES))
-learns_tastes = pytest.mark.parametrize("name", ["neighbours", "ease", "sets", "factors", "attributes"])
+learns_tastes = pytest.mark.parametrize("name", ["neighbours", "ease", "sets", "factors", "graph", "attributes"])
 
 
 def checkerboard() -> tuple[Log, Items]:

@@ -11,17 +11,17 @@ from recommender.model import column_names
 from recommender.ranker import POPULAR, Ranker
 from recommender.sources.base import Source
 from recommender.top import best
-from recommender.types import FloatArray, IntArray
+from recommender.types import BoolArray, FloatArray, IntArray
 
 PAGE = 20
 POOL = 60
 """Of each column, so many of its best items enter a customer's pool; what no column likes cannot win."""
 
-STEPS = (0.0, 0.5, 0.7, 0.85, 1.2, 1.5, 2.0, 4.0)
+STEPS = (-0.5, 0.0, 0.5, 0.7, 0.85, 1.2, 1.5, 2.0, 4.0)
 """What a weight is multiplied by when a better one is looked for."""
 
 FIRST = 0.3
-"""A weight that is 0 is tried at this."""
+"""A weight that is 0 is tried around this, also below 0: what a customer's surroundings like may be taken off."""
 
 ROUNDS = 4
 
@@ -35,7 +35,7 @@ class Pool:
     """Held-out customers, each with the items that might come first.
 
     values: shape (n, columns, p), the sources' scores; -inf where a customer has fewer than p items.
-    gain: shape (n, p), what the item is worth; 0 where it was not wanted. best: shape (n,), the gain of the best page.
+    gain: shape (n, p), 1 where the item was wanted, else 0. best: shape (n,), the gain of the best page, discounted.
     """
 
     values: FloatArray
@@ -44,7 +44,10 @@ class Pool:
 
 
 def fit_blend(sources: Sequence[Source], pools: Sequence[Pool]) -> Ranker:
-    """Coordinate search for the weights with the best mean of NDCG over the pools, from the best single column.
+    """Coordinate search for the weights with the best mean of NDCG over the pools.
+
+    It starts at the best single column and again where all speak equally loud, since columns that help only together
+    are not found one by one.
 
     Their common scale, which no page depends on, is that under which the softmax of scores is the best probability.
     Where no customer could be asked, what is popular comes first.
@@ -53,20 +56,37 @@ def fit_blend(sources: Sequence[Source], pools: Sequence[Pool]) -> Ranker:
     pools = [pool for pool in pools if pool.best.size]
     if not pools:
         return Ranker(columns, np.array([[column == POPULAR for column in columns]], np.float32))
-    weights = max((row for row in np.eye(len(columns), dtype=np.float32)), key=lambda row: _quality(pools, row))
-    quality = _quality(pools, weights)
-    for _ in range(ROUNDS):
-        before = quality
-        for column in range(len(columns)):
-            weights, quality = _improve(pools, weights, quality, column)
-        if quality <= before:
-            break
+    single = max((row for row in np.eye(len(columns), dtype=np.float32)), key=lambda row: _quality(pools, row))
+    weights, _ = max((_search(pools, start) for start in (single, _equally_loud(pools))), key=lambda found: found[1])
     scale = max(SCALES, key=lambda scale: sum(_likelihood(pool, weights * np.float32(scale)) for pool in pools))
     return Ranker(columns, weights[None] * np.float32(scale))
 
 
+def _search(pools: Sequence[Pool], weights: FloatArray) -> tuple[FloatArray, float]:
+    quality = _quality(pools, weights)
+    for _ in range(ROUNDS):
+        before = quality
+        for column in range(weights.size):
+            weights, quality = _improve(pools, weights, quality, column)
+        if quality <= before:
+            break
+    return weights, quality
+
+
+def _equally_loud(pools: Sequence[Pool]) -> FloatArray:
+    """Shape (columns,): one over each column's mean deviation among a customer's contenders; 0 where it has none."""
+    deviations = [np.where(np.isfinite(pool.values), pool.values, np.nan) for pool in pools]
+    loud = np.mean([np.nanmean(np.nanstd(values, axis=2), axis=0) for values in deviations], axis=0)
+    equal: FloatArray = np.divide(1, loud, out=np.zeros_like(loud), where=loud > 0)
+    return equal
+
+
 def _improve(pools: Sequence[Pool], weights: FloatArray, quality: float, column: int) -> tuple[FloatArray, float]:
-    tries = [weights[column] * step for step in STEPS] if weights[column] else [FIRST * s for s in (0.1, 0.3, 1, 3)]
+    tries = (
+        [weights[column] * step for step in STEPS]
+        if weights[column]
+        else [FIRST * s for s in (0.1, 0.3, 1, 3, -0.3, -1)]
+    )
     for weight in tries:
         candidate = weights.copy()
         candidate[column] = weight
@@ -99,7 +119,9 @@ def _likelihood(pool: Pool, weights: FloatArray) -> float:
 
 
 def _scores(pool: Pool, weights: FloatArray) -> FloatArray:
-    score: FloatArray = np.einsum("c,ncp->np", weights[weights != 0], pool.values[:, weights != 0])
+    with np.errstate(invalid="ignore"):  # what is missing is -inf, and may be weighed by less than 0
+        score: FloatArray = np.einsum("c,ncp->np", weights[weights != 0], pool.values[:, weights != 0])
+    score[np.isneginf(pool.values[:, 0])] = -np.inf
     return score
 
 
@@ -107,11 +129,10 @@ def pool_of(
     sources: Sequence[Source],
     queries: Sequence[Query],
     wanted: Sequence[IntArray],
-    worth: FloatArray,
     *,
     hide_used: bool,
 ) -> Pool:
-    """Asks the sources. wanted: the held-out positions of each query. worth: shape (n items,), gain of a hit."""
+    """Asks the sources. wanted: the held-out positions of each query."""
     values, gains, bests = [], [], []
     for start in range(0, len(queries), CHUNK):
         part = slice(start, start + CHUNK)
@@ -125,8 +146,8 @@ def pool_of(
                 continue
             pool = _contenders(columns, hidden)
             values.append(columns[:, pool])
-            gains.append(np.where(np.isin(pool, right), worth[pool], 0))
-            bests.append(_ideal(worth[right]))
+            gains.append(np.isin(pool, right))
+            bests.append(_ideal(right.size))
     return _stack(values, gains, bests)
 
 
@@ -136,12 +157,11 @@ def _contenders(columns: FloatArray, hidden: IntArray) -> IntArray:
     return np.unique(np.concatenate([best(column, POOL) for column in columns]))
 
 
-def _ideal(worth: FloatArray) -> float:
-    best = np.sort(worth)[::-1][:PAGE]
-    return float(best @ (1 / np.log2(np.arange(2, best.size + 2))))
+def _ideal(relevant: int) -> float:
+    return float(np.sum(1 / np.log2(np.arange(2, min(relevant, PAGE) + 2))))
 
 
-def _stack(values: list[FloatArray], gains: list[FloatArray], bests: list[float]) -> Pool:
+def _stack(values: list[FloatArray], gains: list[BoolArray], bests: list[float]) -> Pool:
     width = max((gain.size for gain in gains), default=1)
     stacked = np.full((len(values), values[0].shape[0] if values else 0, width), -np.inf, np.float32)
     gain = np.zeros((len(values), width), np.float32)

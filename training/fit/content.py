@@ -14,19 +14,18 @@ from training.dataset import Log
 from training.fit.attributes import fit_attributes
 from training.fit.blend import Pool, fit_blend, pool_of
 from training.fit.factors import FactorSettings, fit_factors
+from training.fit.graph import GraphSettings, fit_graph
 from training.fit.matrix import user_items, weights_of
 from training.fit.neighbours import NeighbourSettings, fit_neighbours
 from training.fit.own import fit_own
 from training.fit.popularity import fit_popularity
+from training.fit.slices import drifted, hold_out
 
-HELD_OUT = 0.2
-"""The share of events that a slice asks back."""
-
-JUDGES = 4_000
+JUDGES = 3_000
 """Customers of a slice; more would not change the weights, only the time."""
 
-FLATTERY = 0.25
-"""A hit counts its item's uses to minus this power: random slices flatter what is popular."""
+MANY = 500
+"""Items from which on a graph is filtered; fewer have hardly a fine grain, and neighbours tell them apart as well."""
 
 LEAST = 0.1
 """The weight of attributes, over the greatest weight, at least."""
@@ -34,13 +33,16 @@ LEAST = 0.1
 
 def fit_content(log: Log, items: Items, settings: Training) -> tuple[tuple[Source, ...], Ranker]:
     """The published sources, and their ranker for pages that leave out what was used, unless everybody only repeats."""
-    held = hold_out(log, settings.seed)
+    slices = (hold_out(log, settings.seed), drifted(log, items, settings.seed, settings.threads))
+    pools = [_asked_back(log, held, items, settings) for held in slices]
+    published = fit_linear(log, items, settings)
+    return published, _reachable(fit_blend(published, pools))
+
+
+def _asked_back(log: Log, held: BoolArray, items: Items, settings: Training) -> Pool:
     earlier = fit_linear(log.select(~held), items, settings)
     pool = ask_back(log, held, items, earlier, settings.seed, hide_used=True)
-    if not pool.best.size:
-        pool = ask_back(log, held, items, earlier, settings.seed, hide_used=False)
-    ranker = fit_blend(earlier, [pool])
-    return fit_linear(log, items, settings), _reachable(ranker)
+    return pool if pool.best.size else ask_back(log, held, items, earlier, settings.seed, hide_used=False)
 
 
 def _reachable(ranker: Ranker) -> Ranker:
@@ -56,15 +58,11 @@ def fit_linear(log: Log, items: Items, settings: Training) -> tuple[Source, ...]
     return (
         fit_popularity(log, items),
         fit_neighbours(weights, NeighbourSettings.of(settings), settings.threads),
-        fit_factors(weights, FactorSettings.of(settings), threads=settings.threads),
+        fit_factors(weights, FactorSettings.of(settings, weights), threads=settings.threads),
+        *([fit_graph(weights, GraphSettings.of(settings), settings.threads)] if items.codes.size >= MANY else []),
         fit_attributes(counts, items),
         *fit_own(log, items, settings),
     )
-
-
-def hold_out(log: Log, seed: int) -> BoolArray:
-    """Which events to ask back of a log without a clock: drawn at random."""
-    return np.random.default_rng(seed).random(log.events.size) < HELD_OUT
 
 
 def ask_back(log: Log, held: BoolArray, items: Items, sources: Sequence[Source], seed: int, *, hide_used: bool) -> Pool:
@@ -75,10 +73,7 @@ def ask_back(log: Log, held: BoolArray, items: Items, sources: Sequence[Source],
     asked = np.sort(np.random.default_rng(seed).permutation(asked)[:JUDGES])
     queries = [closing_question(kept, items, customer) for customer in asked.tolist()]
     rights = [_wanted(log, wanted, items, customer) for customer in asked.tolist()]
-    used = kept.events["item"][is_use(kept.events["type"])]
-    uses = np.bincount(items.positions(used) + 1, minlength=items.codes.size + 1)[1:]
-    worth = (np.maximum(uses, 1) ** -FLATTERY).astype(np.float32)
-    return pool_of(sources, queries, rights, worth, hide_used=hide_used)
+    return pool_of(sources, queries, rights, hide_used=hide_used)
 
 
 def closing_question(log: Log, items: Items, customer: int) -> Query:

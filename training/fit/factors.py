@@ -9,7 +9,16 @@ from threadpoolctl import threadpool_limits
 from recommender.settings import Training
 from recommender.sources.factors import Factors
 from recommender.sources.usage import Matrix
-from training.fit.matrix import for_implicit
+from training.fit.matrix import for_implicit, worthwhile
+
+BREADTH = 1.5
+"""Factors per root of the smaller side: 256 of Gowalla's 29,858 customers."""
+
+WORK = 250_000_000
+"""Most factors times entries of the log, for the time of the fit: 256 of a million entries."""
+
+LEAST = 64
+"""So many are worth it anyway."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +32,11 @@ class FactorSettings:
     seed: int = 7
 
     @classmethod
-    def of(cls, settings: Training) -> "FactorSettings":
-        """What a site's settings say of it."""
-        return cls(settings.factors, settings.alpha, settings.regularisation, settings.iterations, settings.seed)
+    def of(cls, settings: Training, weights: Matrix) -> "FactorSettings":
+        """What a site's settings say of it, no longer than this matrix is worth; see training/fit/matrix.py."""
+        worth = worthwhile(weights, BREADTH, WORK, least=LEAST)
+        length = min(settings.factors, worth)
+        return cls(length, settings.alpha, settings.regularisation, settings.iterations, settings.seed)
 
 
 def fit_factors(weights: Matrix, settings: FactorSettings = FactorSettings(), threads: int = 2) -> Factors:

@@ -15,10 +15,11 @@ from recommender.sources.sets import Sets
 from recommender.sources.transitions import Transitions
 from recommender.types import DAY, BoolArray, IntArray, Kind, is_use
 from training.dataset import Log
-from training.fit.content import fit_content, fit_linear, hold_out
+from training.fit.content import fit_content, fit_linear
 from training.fit.matrix import user_items
 from training.fit.popularity import fit_popularity
 from training.fit.ranker import fit_ranker
+from training.fit.slices import hold_out
 from training.fit.transitions import fit_transitions
 from training.fit.visitors import fit_visitors, refit_visitors, suits
 

@@ -11,6 +11,9 @@ from training.dataset import Log
 
 Values = npt.NDArray[np.float64]
 
+NUMBERS = 20_000_000
+"""Most that one published matrix holds, what an answer reads: 80 MB, about 4 ms."""
+
 
 def user_items(log: Log, items: Items) -> Matrix:
     """Customers x items: how often each was used, what was returned taken back; nothing where never.
@@ -42,6 +45,21 @@ def _count(log: Log, items: Items, who: IntArray, code: IntArray, count: IntArra
 def total(matrix: "sparse.csr_array[np.floating, tuple[int, int]]", axis: int) -> Values:
     """The sums along an axis, in float64."""
     return np.asarray(matrix.sum(axis=axis, dtype=np.float64))
+
+
+def worthwhile(weights: Matrix, breadth: float, work: int, least: int) -> int:
+    """How many dimensions a description of this matrix is worth: `breadth` times the root of its smaller side,
+
+    but no more than `work` over its entries, for the time of the fit, and `least` anyway; in one published matrix
+    at most NUMBERS numbers, for the time of an answer.
+    """
+    most = min(breadth * np.sqrt(min(weights.shape)), work / max(weights.nnz, 1))
+    return max(int(min(max(most, least), NUMBERS / max(weights.shape[1], 1))), 1)
+
+
+def power(values: Values, exponent: float) -> Values:
+    """Each value to the exponent, and 0 where it is 0: what nobody used stays out of every sum."""
+    return np.power(values, exponent, out=np.zeros_like(values), where=values > 0)
 
 
 def weights_of(counts: Matrix) -> Matrix:

@@ -9,7 +9,7 @@ from scipy import sparse
 from recommender.settings import Training
 from recommender.sources.neighbours import Neighbours
 from recommender.sources.usage import Matrix
-from training.fit.matrix import Values, for_implicit, total
+from training.fit.matrix import for_implicit, power, total
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,18 +37,14 @@ class NeighbourSettings:
 
 def fit_neighbours(weights: Matrix, settings: NeighbourSettings = NeighbourSettings(), threads: int = 2) -> Neighbours:
     """weights: customers x items, see training/fit/matrix.py."""
-    customer = sparse.diags_array(_power(total(weights, 1), -settings.customer / 2))
+    customer = sparse.diags_array(power(total(weights, 1), -settings.customer / 2))
     popularity = total(weights, 0)
-    scaled = sparse.csr_array(customer @ weights @ sparse.diags_array(_power(popularity, -settings.target)))
+    scaled = sparse.csr_array(customer @ weights @ sparse.diags_array(power(popularity, -settings.target)))
     nearest = ItemItemRecommender(K=settings.per_item, num_threads=threads)
     nearest.fit(for_implicit(scaled, np.float64), show_progress=False)
-    source = sparse.diags_array(_power(popularity, settings.target - settings.source))
+    source = sparse.diags_array(power(popularity, settings.target - settings.source))
     similar = sparse.csr_array(source @ nearest.similarity)
     similar.sort_indices()
     return Neighbours(
         similar.indptr.astype(np.int64), similar.indices.astype(np.int32), similar.data.astype(np.float32)
     )
-
-
-def _power(values: Values, exponent: float) -> Values:
-    return np.power(values, exponent, out=np.zeros_like(values), where=values > 0)
