@@ -61,13 +61,17 @@ def cell(value: object) -> Text:
 
 def calm_table(rows: Rows) -> Table:
     """What calm costs, a row for each setting; shares in percent of what there is without it, `*` is the default."""
-    return table_of("How calm, and what it costs", [{n: _calm_cell(n, row[n]) for n in row} for row in rows])
+    return table_of("What calm costs", [dict(_calm(row)) for row in rows])
 
 
-def _calm_cell(name: str, value: object) -> object:
-    if name == "default":
-        return "*" if value else ""
-    return f"{value:.1%}" if name == "fewer" or name.endswith("_lost") else value
+def _calm(row: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
+    yield "stability", f"{row['stability']:.2f}{' *' if row['default'] else ''}"
+    yield "changes", f"{row['changes']:.2f}"
+    yield "fewer", f"{row['fewer']:.1%}"
+    hits = [name for name in row if f"{name}_lost" in row]
+    for at, name in enumerate(hits):
+        yield name, row[name]
+        yield f"lost{' ' * at}", f"{row[f'{name}_lost']:.1%}"
 
 
 def judgement_tables(judgements: Mapping[str, Rows]) -> list[Table]:

@@ -97,7 +97,7 @@ ONE_DOCUMENT = [
     "train",
     "evaluate",
     "tune --trials 1",
-    "benchmark next-use --events log.csv",
+    "benchmark next-use --events log.csv --stability --k 3",
     "benchmark top-n --train train.txt --test test.txt",
     "benchmark unseen --log visits.csv",
     "benchmark new-items --events log.csv --days 10 --share 0.4",
@@ -312,7 +312,7 @@ def test_every_command_has_a_sensible_answer_to_hardly_anything(run: Run, tmp_pa
     shown = run("recommend", "crm:1", "--json").document
     assert len(shown["slots"][0]["items"]) == min(rows, 2)
     assert shown["degraded"] == ([] if rows else ["model"])
-    benchmark = run("benchmark", "next-use", "--events", "log.csv", "--json")
+    benchmark = run("benchmark", "next-use", "--events", "log.csv", "--stability", "--json")
     assert benchmark.code == (0 if rows else 2)
     assert benchmark.out if rows else "holds no row" in benchmark.err
 

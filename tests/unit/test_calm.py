@@ -7,6 +7,7 @@ from training.calm import DIALS, Calm
 from training.evaluation import Row
 from training.fit.kind import fit_by_habit
 from training.next_use import next_use
+from training.report import calm_table
 
 LETTERS = "abcabdabcaabbcdeabcdbacbdeacabacbeabdcbabcadbeaccbadbabdec"
 
@@ -44,3 +45,15 @@ def test_a_higher_dial_changes_less_over_a_whole_log_and_the_default_is_among_th
     assert [row["stability"] for row in found] == sorted({*DIALS, STABILITY[Kind.FEATURE]})
     assert [row["stability"] for row in found if row["default"]] == [STABILITY[Kind.FEATURE]]
     assert (found[0]["hit@1"], found[0]["fewer"], found[0]["hit@3_lost"]) == (rows[0]["hit@1"], 0, 0)
+
+
+def test_the_table_shows_the_shares_and_marks_the_default() -> None:
+    calm = Calm(2)
+    for odds in ([2, 1, 0], [1, 2, 0], [0, 1, 2]):
+        calm.show(0, np.array(odds, np.float32), np.ones(3, np.bool_), int(np.argmax(odds)))
+    table = calm_table(list(calm.rows()))
+    names = [str(column.header) for column in table.columns]
+    cells = [[str(cell) for cell in column.cells] for column in table.columns]
+    assert [name.strip() for name in names] == ["stability", "changes", "fewer", "hit@1", "lost", "hit@2", "lost"]
+    assert [cell for cell in cells[0] if "*" in cell] == [f"{STABILITY[Kind.FEATURE]:.2f} *"]
+    assert (cells[1][0], cells[2][0], cells[2][-1], cells[4][-1]) == ("2.00", "0.0%", "100.0%", "66.7%")
