@@ -1,6 +1,6 @@
 """What every evaluation has in common: ways to rank, what is held back, and the row that says how good one was."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 
 import numpy as np
 from pydantic import JsonValue
@@ -53,7 +53,7 @@ class Scoring:
         """The blend."""
         return self._model.ranker.blend(query, self.of(query))
 
-    def alone(self, asked: Sequence[Asked]) -> dict[str, tuple[str, Ranking]]:
+    def alone(self, asked: Iterable[Asked]) -> dict[str, tuple[str, Ranking]]:
         """Each source's best single column and its ranking, by the source's name.
 
         Best is the highest mean reciprocal rank on these questions: the very ones that it is judged on, or some

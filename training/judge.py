@@ -59,7 +59,7 @@ def judge(
     events = _drawn(np.flatnonzero(questions.asked), steps_most, seed)
     customers = _drawn(np.unique(subject.log.who[questions.asked]), most - steps_most, seed)
     sample = questions.pages(_some(customers)) if by_pages else questions.steps(_some(events))
-    alone = model.alone(list(sample)) if model else {}
+    alone = model.alone(sample) if model else {}
     everybody = {**rankings, **{f"{name} alone": ranking for name, (_, ranking) in alone.items()}}
     total = events.size + customers.size
 

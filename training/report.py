@@ -20,9 +20,6 @@ MEASURES = ("name", "hit@", "mrr", "recall@", "ndcg@", "coverage", "ece", "fit_s
 NAMED = 3
 """Items named where many are counted."""
 
-ALONE = " alone"
-"""How the rows of single sources end."""
-
 LOW, HIGH = "_low", "_high"
 """How the ends of a measure's 95 % interval are called."""
 
@@ -93,7 +90,7 @@ def judgement_table(kind: str, rows: Rows) -> Table:
     for name in (*beside, measure, "95 %", "murmeli leads by"):
         table.add_column(name, justify="right")
     for at, row in enumerate(rows):
-        style = "bold" if at == 0 else "dim" if str(row["name"]).endswith(ALONE) else ""
+        style = "bold" if at == 0 else "dim" if "column" in row else ""
         figures = [_short(row.get(name)) for name in (*beside, measure)]
         ends = f"{_short(row.get(measure + LOW))}-{_short(row.get(measure + HIGH))}"
         table.add_row(Text(str(row["name"])), *figures, ends, _lead(row), style=style)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 from recommender.errors import StoreError
 from recommender.settings import Training
@@ -19,6 +20,7 @@ from training.html.markup import Markup, join, tag
 from training.html.page import page, write_report
 from training.html.plots import Scale, ticks
 from training.judgement import Answers, Known, Paper, Sitting, rows_of
+from training.report import judgement_table
 
 HOSTILE = """</svg><script src="https://evil.example/x.js">alert('1')</script>&amp;\u202e\u2603"""
 VOID = {"meta"}
@@ -154,6 +156,18 @@ def test_a_report_that_cannot_be_written_is_a_sentence_with_the_remedy(tmp_path:
         write_report(tmp_path / "absent" / "r.html", document(), Training())
     write_report(tmp_path / "r.html", document(), Training())
     assert "seed 7" in (tmp_path / "r.html").read_text(encoding="utf-8")
+
+
+def test_a_table_of_an_older_version_is_shown_as_far_as_it_goes() -> None:
+    figures = {"hit@1": 0.4, "hit@3": 0.6, "hit@5": 0.7, "mrr": 0.5, "mrr_low": 0.45, "mrr_high": 0.55, "n": 900}
+    old = {"name": "murmeli", **figures}
+    console = Console(width=80)
+    with console.capture() as captured:
+        for kind in Kind:
+            console.print(judgement_table(kind, [old, old | {"name": "most-used"}]))
+    shown = " ".join(captured.get().split())
+    assert shown.count(".400 .600 .700 .500 .450-.550") == 4
+    assert "900 uses" in shown
 
 
 # Markup and axes.

@@ -17,9 +17,6 @@ Rows = Sequence[Row]
 RULES = ("most-used", "most-recent", "popularity")
 """The baselines that need no model."""
 
-ALONE = " alone"
-"""How the rows of single sources end."""
-
 ASKED = {
     Kind.FEATURE: "Features: what will this customer use next?",
     Kind.CONTENT: "Content: what will this customer want in the time ahead?",
@@ -283,7 +280,7 @@ def named(rows: Rows, name: str) -> Row | None:
 def css_of(row: Row) -> str:
     """What a ranking is, as the style sheet calls it."""
     name = str(row["name"])
-    return name if name in (MURMELI, CHAMPION) else "alone" if name.endswith(ALONE) else "baseline"
+    return name if name in (MURMELI, CHAMPION) else "alone" if "column" in row else "baseline"
 
 
 def name_of(row: Row) -> str:
