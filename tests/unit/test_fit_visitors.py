@@ -176,6 +176,13 @@ def first(model: KindModel, items: Items, *used: str) -> str:
     return str(items.ids[int(score.argmax())])
 
 
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few steps: these worlds need no more."""
+    monkeypatch.setattr(sets, "STEPS", 300)
+
+
+@pytest.mark.usefixtures("short")
 def test_a_visitor_never_seen_gets_the_other_half_and_what_they_use_stays_first() -> None:
     world = pairs_world()
     model = fit_kind(world, SETTINGS)
@@ -188,6 +195,7 @@ def test_a_visitor_never_seen_gets_the_other_half_and_what_they_use_stays_first(
     assert set(np.argsort(-score)[:2].tolist()) == set(used.tolist())
 
 
+@pytest.mark.usefixtures("short")
 def test_the_same_log_and_seed_give_the_same_bytes_and_a_refit_keeps_what_was_chosen() -> None:
     world = pairs_world(300)
     model, again = fit_kind(world, SETTINGS), fit_kind(world, SETTINGS)
