@@ -81,7 +81,9 @@ def _fit_unordered(subject: Subject, settings: Training) -> KindModel:
     sources, ranker = fit(subject.log, subject.items, settings)
     if subject.kind is Kind.FEATURE:
         habit = Habit()
-        weights = np.concatenate([weights_by_hand([habit]), ranker.weights], axis=1)
+        by_hand = np.zeros((ranker.weights.shape[0], len(habit.columns)), np.float32)
+        by_hand[:1] = weights_by_hand([habit])
+        weights = np.concatenate([by_hand, ranker.weights], axis=1)
         sources, ranker = (habit, *sources), Ranker((*column_names([habit]), *ranker.columns), weights)
     return KindModel(subject.items.codes, subject.items.ids, sources, ranker)
 

@@ -1,7 +1,7 @@
 """Fits what completes a set: some items of a customer are given, a network of one hidden layer is asked for the rest.
 
 The loss is that of the softmax over all items that are not given. Half of the questions give all items but one,
-half give a number drawn evenly, so that the answer is good for those who just came and for those who are well known.
+half give a number whose logarithm is drawn evenly, so that who just came and who is well known count alike.
 Steps are those of Adam (Kingma & Ba, 2015) on batches, with half of the hidden units left out in each (Srivastava et
 al., 2014); what is published is the running mean of the weights. How many steps are taken is found on customers held
 out. Denoising autoencoders for this task: Liang et al., "Variational autoencoders for collaborative filtering", 2018.
@@ -52,7 +52,7 @@ Weights = dict[str, FloatArray]
 class Questions:
     """given: questions x items, 1 where given. inputs: questions x inputs, what the hidden units see of that.
 
-    wanted: questions x items, what is asked for; a row adds up to what its question counts.
+    wanted: questions x items, what is asked for; a row adds up to what its question counts, more where more is asked.
     """
 
     given: Matrix
@@ -100,11 +100,12 @@ def ask(used: Matrix, rng: np.random.Generator) -> Questions:
     who = np.repeat(np.arange(size.size), size)
     order = np.lexsort((rng.random(who.size), who))
     place = np.arange(who.size) - used.indptr[who]
-    known = np.where(rng.random(size.size) < 0.5, size - 1, rng.integers(1, size))
+    few = np.floor(np.exp(rng.random(size.size) * np.log(size))).astype(np.int64)
+    known = np.where(rng.random(size.size) < 0.5, size - 1, np.minimum(few, size - 1))
     given = np.zeros(who.size, np.bool_)
     given[order] = place < known[who]
     missing = (size - known).astype(np.float32)
-    worth = (saturate(missing) / missing)[who]
+    worth = (saturate(missing) / missing)[who].astype(np.float32)
     return Questions(
         _chosen(used, given, np.ones(who.size, np.float32)),
         inputs_of(_chosen(used, given, np.ones(who.size, np.float32))),

@@ -13,7 +13,7 @@ from scipy.optimize import minimize
 
 from recommender.history import Context, History, Items, Query
 from recommender.model import column_names
-from recommender.ranker import Ranker
+from recommender.ranker import ROWS, Ranker, situation
 from recommender.settings import Training
 from recommender.sources.base import Source
 from recommender.sources.ease import Ease
@@ -45,8 +45,11 @@ CELLS = 2_000_000
 PENALTIES = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1_000.0)
 """The candidates for EASE."""
 
-PRIOR = 10.0
-"""How many questions' worth of evidence any weight must bring."""
+PRIOR, ROW_PRIOR = 10.0, 100.0
+"""How many questions' worth of evidence any weight must bring, and one that holds for some lengths of history alone."""
+
+LENGTH = 2
+"""Where `situation` says how much is known of a customer, which is all of a situation that such a log can teach."""
 
 
 def suits(counts: Matrix) -> bool:
@@ -115,35 +118,44 @@ def _penalty(weights: Matrix, questions: Questions) -> float:
 
 
 def _blend(sources: Sequence[Source], items: Items, questions: Questions) -> Ranker:
-    """The weights, the same for all, under which what was asked for was most probable."""
+    """The weights, by how much is known of a visitor, under which what was asked for was most probable.
+
+    Every question counts the same here, so that all but one given and few given weigh alike.
+    """
     columns = column_names(sources)
-    values = _values(sources, items, questions.given)
+    queries = [
+        known_by(items, row) for row in np.split(questions.given.indices.astype(np.int64), questions.given.indptr[1:-1])
+    ]
+    values = _values(sources, queries, items.codes.size)
     scale = np.maximum(values.std(axis=(0, 2), dtype=np.float64), 1e-3)
     values /= scale.astype(np.float32)[:, None]
+    rows = np.array([situation(query)[[0, LENGTH]] for query in queries], np.int64).reshape(-1, 2)
+    strength = np.full((ROWS, 1), ROW_PRIOR)
+    strength[0] = PRIOR
     given: BoolArray = questions.given.toarray() > 0
-    wanted = questions.wanted.toarray()
-    worth = total(questions.wanted, 1)
+    wanted = questions.wanted.toarray() / total(questions.wanted, 1).astype(np.float32)[:, None]
 
-    def loss(weight: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
-        score = np.einsum("c,nci->ni", weight.astype(np.float32), values)
+    def loss(flat: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
+        weights = flat.reshape(ROWS, -1)
+        score = np.einsum("nc,nci->ni", weights[rows].sum(axis=1).astype(np.float32), values)
         score[given] = -np.inf
         peak = score.max(axis=1, keepdims=True)
         odds = np.exp(score - peak)
         sums = odds.sum(axis=1, keepdims=True)
-        surprise = float(worth @ (np.log(sums) + peak)[:, 0]) - float(wanted[~given] @ score[~given])
-        excess = odds * (worth[:, None] / sums).astype(np.float32) - wanted
-        slope = np.einsum("ni,nci->c", excess, values).astype(np.float64)
-        return surprise + 0.5 * PRIOR * float(weight @ weight), slope + PRIOR * weight
+        surprise = float((np.log(sums) + peak).sum()) - float(wanted[~given] @ score[~given])
+        excess = odds / sums - wanted
+        slope = strength * weights
+        for row in rows.T:
+            np.add.at(slope, row, np.einsum("ni,nci->nc", excess, values))
+        return surprise + 0.5 * float((strength * weights**2).sum()), slope.ravel()
 
-    found = minimize(loss, np.zeros(len(columns)), jac=True, method="L-BFGS-B", options={"maxiter": 200})
-    return Ranker(columns, (found.x / scale).astype(np.float32)[None])
+    found = minimize(loss, np.zeros(ROWS * len(columns)), jac=True, method="L-BFGS-B", options={"maxiter": 200})
+    return Ranker(columns, (found.x.reshape(ROWS, -1) / scale).astype(np.float32))
 
 
-def _values(sources: Sequence[Source], items: Items, given: Matrix) -> FloatArray:
-    """Shape (questions, columns, items): what the sources say to visitors of whom these items are known."""
-    queries = [known_by(items, row) for row in np.split(given.indices.astype(np.int64), given.indptr[1:-1])]
+def _values(sources: Sequence[Source], queries: Sequence[Query], size: int) -> FloatArray:
+    """Shape (questions, columns, items): what the sources say."""
     answers = [source.score(queries) for source in sources]
-    size = items.codes.size
     return np.stack([np.concatenate([part.dense(size) for part in parts]) for parts in zip(*answers, strict=True)])
 
 
