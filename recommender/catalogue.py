@@ -2,19 +2,23 @@
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import overload
 
 import numpy as np
 
-from recommender.history import Items
+from recommender.history import Items, Kin
 from recommender.stores.base import Item
 from recommender.stores.base import Items as ItemStore
-from recommender.types import BoolArray, IntArray, Kind, code64
+from recommender.types import BoolArray, FloatArray, IntArray, Kind, code64
 
 _WORD = re.compile(r"\w+")
 _NONE = np.zeros(0, np.int64)
+
+FindKin = Callable[[IntArray], tuple[IntArray, FloatArray]]
+"""The known items that stand in for one with these pieces: positions, and weights > 0."""
 
 
 def tokens_of(item: Item) -> IntArray:
@@ -22,11 +26,29 @@ def tokens_of(item: Item) -> IntArray:
 
     A number counts by its power of two, so that 95 and 99 are alike and 10 is not.
     """
-    words = _WORD.findall((item.title or item.id).casefold())
-    texts = [f"word={word}" for word in words]
+    texts = [f"word={word}" for word in _words(item.title or item.id)]
     for name, value in (item.attributes or {}).items():
         texts += [f"{name}={_class(one)}" for one in (value if isinstance(value, list) else [value])]
     return np.unique(np.fromiter(map(code64, texts), np.int64))
+
+
+def pieces_of(item: Item) -> IntArray:
+    """The codes that texts are compared by: the tokens, the words of long attributes, every three letters of a word.
+
+    A word is taken with its two ends, so that `cups` shares `<cu` and `cup` with `cup`, and `lamp` nothing.
+    """
+    longer = [value for value in (item.attributes or {}).values() if isinstance(value, str)]
+    said = [words for words in map(_words, longer) if len(words) > 1]
+    title = _words(item.title or item.id)
+    texts = {f"word={word}" for words in said for word in words}
+    texts |= {
+        f"piece={edged[at : at + 3]}" for edged in (f"<{word}>" for word in title) for at in range(len(edged) - 2)
+    }
+    return np.union1d(tokens_of(item), np.fromiter(map(code64, texts), np.int64))
+
+
+def _words(text: str) -> list[str]:
+    return _WORD.findall(text.casefold())
 
 
 def _class(value: object) -> object:
@@ -68,11 +90,17 @@ class Catalogue:
     """Follows the store's items; what changed since the last look is read, nothing else.
 
     models: the codes (ascending) and ids that the model in use was trained on, by kind.
+    kin: by kind, what finds the kin of an item that came later, by its pieces.
     """
 
-    def __init__(self, store: ItemStore, models: Mapping[Kind, tuple[IntArray, Sequence[str]]]) -> None:
+    def __init__(
+        self,
+        store: ItemStore,
+        models: Mapping[Kind, tuple[IntArray, Sequence[str]]],
+        kin: Mapping[Kind, FindKin] = MappingProxyType({}),
+    ) -> None:
         self._store = store
-        self._kinds = {kind: _KindOf(*models.get(kind, (_NONE, ()))) for kind in Kind}
+        self._kinds = {kind: _KindOf(*models.get(kind, (_NONE, ())), kin.get(kind)) for kind in Kind}
         self._entries: dict[int, Item] = {}
         self._cursor = 0
         self._shelves = {kind: part.shelf() for kind, part in self._kinds.items()}
@@ -115,7 +143,9 @@ class Catalogue:
 class _KindOf:
     """One kind: the trained items, laid out once, and the late ones, laid out anew at each change."""
 
-    def __init__(self, codes: IntArray, ids: Sequence[str]) -> None:
+    def __init__(self, codes: IntArray, ids: Sequence[str], find_kin: FindKin | None) -> None:
+        self._find_kin = find_kin if codes.size else None
+        self._kin: dict[int, tuple[IntArray, FloatArray]] = {}
         self._trained = Items(codes, codes.size, ids, np.zeros(codes.size + 1, np.int64), _NONE)
         self._tokens: dict[int, IntArray] = {}
         self._stale = False
@@ -127,6 +157,8 @@ class _KindOf:
         self._tokens[code] = tokens_of(item)
         if self._trained.positions(np.array([code]))[0] < 0:
             self._late[code] = item.id
+            if self._find_kin:
+                self._kin[code] = self._find_kin(pieces_of(item))
         else:
             self._stale = True
         (self._hidden.discard if item.available else self._hidden.add)(code)
@@ -134,6 +166,7 @@ class _KindOf:
     def delete(self, code: int) -> None:
         self._tokens.pop(code, None)
         self._late.pop(code, None)
+        self._kin.pop(code, None)
         self._hidden.add(code)
 
     def leave(self, codes: Sequence[int]) -> bool:
@@ -157,10 +190,20 @@ class _KindOf:
             ids=Chain(self._trained.ids, [self._late[code] for code in late]),
             token_starts=np.concatenate([self._trained.token_starts[:-1], self._trained.tokens.size + _starts(tokens)]),
             tokens=np.concatenate([self._trained.tokens, *tokens]),
+            kin=kin_table([self._kin[code] for code in late]) if self._find_kin and late else None,
         )
         available = np.ones(items.codes.size, np.bool_)
         available[_known(items, list(self._hidden))] = False
         return Shelf(items, available)
+
+
+def kin_table(found: Sequence[tuple[IntArray, FloatArray]]) -> Kin:
+    """The kin of several items side by side, filled up with the weight 0."""
+    width = max((at.size for at, _ in found), default=0)
+    table = Kin(np.zeros((len(found), width), np.int64), np.zeros((len(found), width), np.float32))
+    for row, (at, weight) in enumerate(found):
+        table.at[row, : at.size], table.weight[row, : at.size] = at, weight
+    return table
 
 
 def _known(items: Items, codes: Sequence[int]) -> IntArray:

@@ -6,11 +6,32 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from recommender.profile import Profile
-from recommender.types import MINUTE, RETURN, BoolArray, IntArray, is_use
+from recommender.types import MINUTE, RETURN, BoolArray, FloatArray, IntArray, is_use
 
 WEEK_MINUTES = 7 * 24 * 60
 _NOTHING = np.zeros(0, np.int64)
 _MONDAY = 3 * 24 * 60  # 1970-01-01 was a Thursday
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Kin:
+    """The known items that stand in for each item that came after training, because their texts are alike.
+
+    at: shape (late, k), positions of known items. weight: shape (late, k), >= 0; 0 where there are fewer than k.
+    """
+
+    at: IntArray
+    weight: FloatArray
+
+    def lend(self, values: FloatArray) -> FloatArray:
+        """Shape (..., late): what the kin's values, shape (..., known), say of each late item.
+
+        It is the mean of all known items, from which the kin move it as far as they are like it.
+        """
+        mean = values.mean(axis=-1, keepdims=True)
+        moved = np.einsum("...lk,lk->...l", values[..., self.at] - mean[..., None], self.weight)
+        lent: FloatArray = mean + moved
+        return lent
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -20,6 +41,8 @@ class Items:
     codes: shape (n,). The first `known` are those a model was trained on, ascending; the rest came since, ascending.
     ids: the n ids.
     token_starts: shape (n + 1,), tokens: the codes of each item's attributes ("name=value") and title words.
+    piece_starts, pieces: the same of all tokens that texts are compared by; empty where nothing is to be trained.
+    kin: of the late items; None where the model has no texts to tell by.
     """
 
     codes: IntArray
@@ -27,6 +50,9 @@ class Items:
     ids: Sequence[str]
     token_starts: IntArray
     tokens: IntArray
+    piece_starts: IntArray = field(default_factory=lambda: _NOTHING)
+    pieces: IntArray = field(default_factory=lambda: _NOTHING)
+    kin: Kin | None = None
 
     def positions(self, codes: IntArray) -> IntArray:
         """Where each code stands, -1 where it does not."""

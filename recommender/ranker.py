@@ -8,12 +8,12 @@ counts, the others say how much to deviate from it.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from recommender.features import ORDERS, steps
-from recommender.history import Query
+from recommender.history import Items, Kin, Query
 from recommender.layer import Layer, singled_out
 from recommender.sources.base import Scores
 from recommender.types import DAY, HOUR, MINUTE, FloatArray, IntArray
@@ -88,6 +88,7 @@ class Ranker:
     def blend(self, query: Query, scores: Sequence[Scores]) -> FloatArray:
         """Shape (n,): the score of every item of the question, higher is better. One Scores per source."""
         weight = self.weigh(query)
+        scores = _with_lent(scores, query.items)
         total = np.zeros(query.items.codes.size, np.float32)
         column = 0
         for part in scores:
@@ -123,6 +124,7 @@ class Ranker:
     def contributions(self, query: Query, scores: Sequence[Scores], positions: IntArray) -> FloatArray:
         """Shape (columns, k): what each column adds to the scores of these positions, above the average item's."""
         size = query.items.codes.size
+        scores = _with_lent(scores, query.items)
         lifts = [_lift(part, positions, size) for part in scores]
         weight = self.weigh(query)
         lift: FloatArray = weight[:, None] * np.concatenate(lifts)
@@ -145,6 +147,18 @@ class Ranker:
         odds = np.exp(blended - blended.max())
         probability: FloatArray = odds / odds.sum()
         return probability
+
+
+def _with_lent(scores: Sequence[Scores], items: Items) -> Sequence[Scores]:
+    """The scores, where a source can say nothing of items that came after training with what it says of their kin."""
+    kin = items.kin
+    if kin is None:
+        return scores
+    return [_told(part.values[:, : items.known], kin, part) if part.known else part for part in scores]
+
+
+def _told(known: FloatArray, kin: Kin, part: Scores) -> Scores:
+    return replace(part, values=np.concatenate([known, kin.lend(known)], axis=1))
 
 
 def values_at(part: Scores, positions: IntArray) -> FloatArray:

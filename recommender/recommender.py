@@ -25,6 +25,7 @@ from recommender.rules import read_rule
 from recommender.settings import Placement, Settings
 from recommender.sources.base import Scores
 from recommender.sources.popularity import Popularity
+from recommender.sources.text import Text
 from recommender.stability import GONE, settle
 from recommender.stores.base import Store
 from recommender.types import BoolArray, FloatArray, IntArray, Kind, code64
@@ -157,7 +158,13 @@ class Recommender:
     def use(self, model: Model) -> None:
         """Answer with this model from the next question on."""
         known = {kind: (part.codes, part.ids) for kind, part in model.kinds.items()}
-        self._model, self._catalogue = model, Catalogue(self._store.items, known)
+        kin = {
+            kind: source.kin
+            for kind, part in model.kinds.items()
+            for source in part.sources
+            if isinstance(source, Text)
+        }
+        self._model, self._catalogue = model, Catalogue(self._store.items, known, kin)
 
     def refresh(self) -> None:
         """Catch up with the catalogue."""

@@ -98,15 +98,20 @@ def _join(starts: Sequence[IntArray]) -> IntArray:
     return np.concatenate([[0], np.cumsum(np.concatenate([np.diff(part) for part in starts]))]).astype(np.int64)
 
 
-def items_of(ids: Sequence[str], tokens: Sequence[IntArray] | None = None) -> Items:
-    """Items that a model will be trained on, ascending by code; tokens: the attribute codes of each."""
+def items_of(
+    ids: Sequence[str], tokens: Sequence[IntArray] | None = None, pieces: Sequence[IntArray] | None = None
+) -> Items:
+    """Items that a model will be trained on, ascending by code; tokens, pieces: the codes of each, see `Items`."""
     codes = codes64(ids)
     order = np.argsort(codes)
-    listed = [tokens[i] for i in order] if tokens else [np.zeros(0, np.int64)] * len(ids)
-    return Items(
-        codes=codes[order],
-        known=codes.size,
-        ids=[ids[i] for i in order],
-        token_starts=np.concatenate([[0], np.cumsum([t.size for t in listed], dtype=np.int64)]).astype(np.int64),
-        tokens=np.concatenate([np.zeros(0, np.int64), *listed]),
-    )
+    nothing = [np.zeros(0, np.int64)] * len(ids)
+    parts = (end_to_end([of_each[i] for i in order]) for of_each in (tokens or nothing, pieces or nothing))
+    (token_starts, joined_tokens), (piece_starts, joined_pieces) = parts
+    listed = [ids[i] for i in order]
+    return Items(codes[order], codes.size, listed, token_starts, joined_tokens, piece_starts, joined_pieces)
+
+
+def end_to_end(parts: Sequence[IntArray]) -> tuple[IntArray, IntArray]:
+    """The arrays joined, and before them where each starts; one start more than there are parts."""
+    starts = np.concatenate([[0], np.cumsum([part.size for part in parts], dtype=np.int64)]).astype(np.int64)
+    return starts, np.concatenate([np.zeros(0, np.int64), *parts])

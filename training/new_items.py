@@ -20,7 +20,7 @@ import numpy as np
 from pydantic import JsonValue
 from scipy import sparse
 
-from recommender.catalogue import tokens_of
+from recommender.catalogue import kin_table, pieces_of, tokens_of
 from recommender.columns import Names
 from recommender.errors import UsageError
 from recommender.events import FIELDS
@@ -29,13 +29,14 @@ from recommender.history import Items, Query
 from recommender.metrics import Values, bootstrap, ndcg, recall
 from recommender.model import KindModel
 from recommender.settings import Training
+from recommender.sources.text import Text
 from recommender.sources.usage import Matrix
 from recommender.stores.base import Item
 from recommender.stores.memory import MemoryStore
 from recommender.top import best
 from recommender.types import DAY, BoolArray, FloatArray, IntArray, Kind, is_use
 from training.catalogues import import_items
-from training.dataset import Log, items_of
+from training.dataset import Log, end_to_end, items_of
 from training.evaluation import Ranking, Report, Row, model_ranking
 from training.files import open_table
 from training.fit.kind import Subject, fit_kind
@@ -91,9 +92,17 @@ def exam_of(log: Log, entries: Sequence[Item], *, days: float, share: float, see
 
 
 def _shelf(codes: IntArray, listed: Sequence[Item], known: int) -> Items:
-    tokens = [tokens_of(item) for item in listed]
-    starts = np.cumsum([0, *(part.size for part in tokens)], dtype=np.int64)
-    return Items(codes, known, [item.id for item in listed], starts, np.concatenate([*tokens, np.zeros(0, np.int64)]))
+    parts = [end_to_end([describe(item) for item in listed]) for describe in (tokens_of, pieces_of)]
+    (token_starts, tokens), (piece_starts, pieces) = parts
+    return Items(codes, known, [item.id for item in listed], token_starts, tokens, piece_starts, pieces)
+
+
+def with_kin(items: Items, model: KindModel) -> Items:
+    """The items as a live catalogue would have them under this model."""
+    late = range(items.known, items.codes.size)
+    pieces = [items.pieces[items.piece_starts[at] : items.piece_starts[at + 1]] for at in late]
+    found = [kin_table([source.kin(own) for own in pieces]) for source in model.sources if isinstance(source, Text)]
+    return replace(items, kin=found[0] if found else None)
 
 
 def described(path: Path, mapping: Mapping[str, str]) -> list[Item]:
@@ -168,15 +177,16 @@ def tfidf(texts: Sequence[str]) -> Matrix:
 
 def among_new(exam: Exam, model: KindModel, seed: int) -> Iterator[Row]:
     """The order of the new items alone, for those who used some of them: one row for each way to rank."""
-    pages_ = [(page, page.wanted[exam.new[page.wanted]]) for page in exam.asked]
-    pages_ = [(page, wanted) for page, wanted in pages_ if wanted.size]
+    shelf = with_kin(exam.items, model)
+    pages_ = [(page.query, page.wanted[exam.new[page.wanted]]) for page in exam.asked]
+    pages_ = [(replace(query, items=shelf), wanted) for query, wanted in pages_ if wanted.size]
     wanted = [right for _, right in pages_]
     rankings: dict[str, Ranking] = {"murmeli": model_ranking(model), "nearest description": nearest_description(exam)}
     for source in model.sources:
         rankings[f"{source.name} alone"] = model_ranking(KindModel(model.codes, model.ids, (source,), alone(source)))
     ours: Values | None = None
     for name, ranking in rankings.items():
-        lists = _lists(np.where(exam.new, ranking(page.query), -np.inf) for page, _ in pages_)
+        lists = _lists(np.where(exam.new, ranking(query), -np.inf) for query, _ in pages_)
         quality, found = _quality(lists, wanted)
         yield _row(name, quality, found, ours) | {"coverage": _covered(exam, lists)}
         ours = quality if ours is None else ours
@@ -192,11 +202,11 @@ def whole(exam: Exam, model: KindModel) -> Iterator[Row]:
     """Whole pages: the new ones given back, given back without a description, and left out."""
     wanted = [page.wanted for page in exam.asked]
     ranking = model_ranking(model)
-    known = slice(0, int(exam.items.token_starts[exam.items.known]))
-    starts = np.minimum(exam.items.token_starts, known.stop)
-    blank = replace(exam.items, token_starts=starts, tokens=exam.items.tokens[known])
+    shelf, known = with_kin(exam.items, model), slice(0, int(exam.items.token_starts[exam.items.known]))
+    starts = np.minimum(shelf.token_starts, known.stop)
+    blank = replace(shelf, token_starts=starts, tokens=shelf.tokens[known], kin=None)
     ways: dict[str, Ranking] = {
-        "murmeli": ranking,
+        "murmeli": lambda query: ranking(replace(query, items=shelf)),
         "without descriptions": lambda query: ranking(replace(query, items=blank)),
         "without the new items": lambda query: np.where(exam.new, np.float32(-np.inf), ranking(query)),
     }

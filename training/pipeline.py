@@ -11,7 +11,7 @@ from pydantic import JsonValue, ValidationError
 
 from recommender import champion
 from recommender.bundle import LogRange, Manifest
-from recommender.catalogue import tokens_of
+from recommender.catalogue import pieces_of, tokens_of
 from recommender.errors import ArtefactError, NotFoundError, RefusedError
 from recommender.model import KindModel, Model, model_arrays, model_kinds
 from recommender.registry import MAIN, Registry
@@ -195,7 +195,7 @@ def subjects_of(store: Store, log: Log) -> list[Subject]:
     for kind in Kind:
         here = [item for item in entries if item.kind is kind]
         if here:
-            items = items_of([item.id for item in here], [tokens_of(item) for item in here])
+            items = items_of([item.id for item in here], list(map(tokens_of, here)), list(map(pieces_of, here)))
             subjects.append(Subject(kind, items, log))
     return subjects
 

@@ -1,4 +1,4 @@
-"""The candidate sources: popularity, habit, transitions, neighbours, EASE, sets, factors, graph, attributes."""
+"""The candidate sources: popularity, habit, transitions, neighbours, EASE, sets, factors, graph, attributes, text."""
 
 from recommender.sources.attributes import Attributes
 from recommender.sources.base import Source
@@ -9,9 +9,21 @@ from recommender.sources.habit import Habit
 from recommender.sources.neighbours import Neighbours
 from recommender.sources.popularity import Popularity
 from recommender.sources.sets import Sets
+from recommender.sources.text import Text
 from recommender.sources.transitions import Transitions
 
-_ALL: tuple[type[Source], ...] = (Habit, Transitions, Popularity, Neighbours, Ease, Sets, Factors, Graph, Attributes)
+_ALL: tuple[type[Source], ...] = (
+    Habit,
+    Transitions,
+    Popularity,
+    Neighbours,
+    Ease,
+    Sets,
+    Factors,
+    Graph,
+    Attributes,
+    Text,
+)
 
 SOURCES = {source.name: source for source in _ALL}
 """Every source by the name that a manifest has for it."""

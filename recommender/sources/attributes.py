@@ -1,7 +1,7 @@
 """Attributes: more of the same kind, also where nobody used it yet."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import ClassVar, NamedTuple
 
@@ -46,7 +46,8 @@ class Attributes:
         taste = add_rows(by_item.starts, by_item.column, by_item.weight, rows, weight, by_token.starts.size - 1)
         strongest = np.sort(np.argsort(-taste, kind="stable")[:TASTES])
         factor = taste[strongest]
-        return scaled(add_rows(by_token.starts, by_token.column, by_token.weight, strongest, factor, size), size)
+        found = add_rows(by_token.starts, by_token.column, by_token.weight, strongest, factor, size)
+        return replace(scaled(found, size), known=False)
 
     def weight_of(self, tokens: IntArray) -> FloatArray:
         """The weight of each of these tokens."""

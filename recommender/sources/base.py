@@ -25,11 +25,13 @@ class Scores:
     values: shape (columns, m): one row per column of the source.
     at: shape (m,), the positions that `values` speak of, ascending; None where m covers all items.
     floor: shape (columns,), the score of every item that is not in `at`.
+    known: whether the source can say nothing of items that came after training; what it says of their kin then counts.
     """
 
     values: FloatArray
     at: IntArray | None
     floor: FloatArray
+    known: bool = False
 
     def dense(self, size: int) -> FloatArray:
         """Shape (columns, size): the scores of all items."""

@@ -34,4 +34,4 @@ class Popularity:
         known, size = self.log_share.size, queries[0].items.codes.size
         late = np.full(size - known, self.new, np.float32)
         values = np.concatenate([self.log_share, late]) if late.size else self.log_share
-        return [Scores(values[None], None, np.reshape(self.new, 1))] * len(queries)
+        return [Scores(values[None], None, np.reshape(self.new, 1), known=True)] * len(queries)

@@ -52,4 +52,4 @@ class Sets:
             hidden = np.tanh(self.inward[at].sum(axis=0) / np.sqrt(np.float32(at.size)) + self.inward[size])
             values[0, :known] = self.shift + self.direct[at].sum(axis=0) + hidden @ self.outward
             values[0, at] = 0
-        return Scores(values, None, np.zeros(1, np.float32))
+        return Scores(values, None, np.zeros(1, np.float32), known=True)

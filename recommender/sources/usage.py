@@ -57,7 +57,7 @@ def scaled(values: FloatArray, size: int) -> Scores:
     for row, found in zip(rows, full, strict=True):
         distance = spread(row)
         np.multiply(row, np.float32(1 / distance if distance > _TINY else 0), out=found[: row.size])
-    return Scores(full, None, np.zeros(rows.shape[0], np.float32))
+    return Scores(full, None, np.zeros(rows.shape[0], np.float32), known=True)
 
 
 def spread(values: FloatArray) -> float:

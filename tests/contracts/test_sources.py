@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from recommender.catalogue import kin_table
 from recommender.history import Context, Items, Query, history_of
 from recommender.profile import EMPTY, Profile, fold
 from recommender.sources import SOURCES
@@ -25,6 +26,7 @@ from training.fit.matrix import user_items, weights_of
 from training.fit.neighbours import NeighbourSettings, fit_neighbours
 from training.fit.popularity import fit_popularity
 from training.fit.sets import fit_sets
+from training.fit.text import fit_text
 from training.fit.transitions import fit_transitions
 
 NAMES = [f"item-{number}" for number in range(12)]
@@ -47,6 +49,7 @@ FITS: dict[str, Callable[[Log, Items], Source]] = {
     "sets": lambda log, items: fit_sets(user_items(log, items), seed=7, steps=200),
     "graph": lambda log, items: fit_graph(weights_of(user_items(log, items)), GraphSettings(rank=3), threads=1),
     "attributes": lambda log, items: fit_attributes(user_items(log, items), items),
+    "text": lambda _log, items: fit_text(items),
 }
 every_source = pytest.mark.parametrize("name", sorted(SOURCES))
 learns_tastes = pytest.mark.parametrize("name", ["neighbours", "ease", "sets", "factors", "graph", "attributes"])
@@ -56,7 +59,7 @@ def checkerboard() -> tuple[Log, Items]:
     tokens = [np.array([COLOURS[number % 2]]) for number in range(len(NAMES))]
     events = np.concatenate([uses(likes(customer), customer) for customer in range(CUSTOMERS)])
     who = np.repeat(np.arange(CUSTOMERS), [likes(customer).size for customer in range(CUSTOMERS)])
-    return log_of(who, events), items_of(NAMES, tokens)
+    return log_of(who, events), items_of(NAMES, tokens, tokens)
 
 
 def likes(customer: int) -> IntArray:
@@ -88,6 +91,7 @@ def with_new(items: Items) -> Items:
         ids=[*items.ids, *new],
         token_starts=np.concatenate([items.token_starts, items.token_starts[-1] + [1, 2]]),
         tokens=np.concatenate([items.tokens, colour]),
+        kin=kin_table([fit_text(items).kin(np.array([code])) for code in colour]),
     )
 
 
@@ -229,10 +233,11 @@ def test_the_missing_item_of_ones_own_colour_is_above_all_of_the_other(name: str
         assert score[missing] > score[others].max()
 
 
-def test_a_new_item_is_reached_through_its_attributes() -> None:
+@pytest.mark.parametrize("name", ["attributes", "text"])
+def test_a_new_item_is_reached_through_its_attributes(name: str) -> None:
     log, items = checkerboard()
     shelf = with_new(items)
-    source = FITS["attributes"](log, items)
+    source = FITS[name](log, items)
     for customer in range(2):
         score = dense(source, [ask(shelf, log.profile(customer))])[0][0]
         mine, other = (NEW_WHITE, NEW_BLACK) if customer == 0 else (NEW_BLACK, NEW_WHITE)

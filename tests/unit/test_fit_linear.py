@@ -11,12 +11,12 @@ from recommender.ranker import Ranker
 from recommender.settings import Training
 from recommender.sources.popularity import Popularity
 from recommender.sources.usage import HEAD, Matrix, add_rows, scaled, usage
-from recommender.types import DAY, DISMISS, EVENT, RETURN, USE, code64
+from recommender.types import DAY, DISMISS, EVENT, RETURN, USE, Kind, code64
 from training.dataset import Log, items_of, log_of
 from training.fit.attributes import fit_attributes
 from training.fit.blend import Pool, fit_blend, page_quality
-from training.fit.content import fit_content
 from training.fit.factors import FactorSettings, fit_factors
+from training.fit.kind import Subject, fit_kind
 from training.fit.matrix import user_items, weights_of
 from training.fit.neighbours import NeighbourSettings, fit_neighbours
 from training.fit.popularity import PRIOR, choose_half_life, decayed, fit_popularity
@@ -198,9 +198,10 @@ def test_the_blend_is_as_sure_of_itself_as_it_may_be() -> None:
     assert fit_blend([source], [pool]).weights.tolist() == [[8]]
 
 
-def test_a_log_without_a_clock_still_lets_attributes_reach_what_is_new() -> None:
+def test_a_log_without_a_clock_still_lets_text_reach_what_is_new() -> None:
     rows = [(customer, NAMES[item], USE, 1) for customer in range(40) for item in (customer % 4, (customer + 1) % 4)]
-    items = items_of(NAMES, [np.array([code64("shop=ours")])] * 4)
-    _, ranker = fit_content(log_of_rows(*rows), items, Training(factors=2, iterations=2, threads=1))
+    pieces = [np.array([code64("shop=ours")])] * 4
+    subject = Subject(Kind.CONTENT, items_of(NAMES, pieces, pieces), log_of_rows(*rows))
+    ranker = fit_kind(subject, Training(factors=2, iterations=2, threads=1)).ranker
     weights = dict(zip(ranker.columns, ranker.weights[0].tolist(), strict=True))
-    assert weights["attributes.attributes"] > 0
+    assert weights["text.text"] > 0

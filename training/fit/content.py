@@ -1,7 +1,6 @@
 """Fits what ranks content: the sources on everything, and their blend on slices held out of the same log."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -20,6 +19,7 @@ from training.fit.neighbours import NeighbourSettings, fit_neighbours
 from training.fit.own import fit_own
 from training.fit.popularity import fit_popularity
 from training.fit.slices import drifted, hold_out
+from training.fit.text import fit_text
 
 JUDGES = 3_000
 """Customers of a slice; more would not change the weights, only the time."""
@@ -27,28 +27,19 @@ JUDGES = 3_000
 MANY = 500
 """Items from which on a graph is filtered; fewer have hardly a fine grain, and neighbours tell them apart as well."""
 
-LEAST = 0.1
-"""The weight of attributes, over the greatest weight, at least."""
-
 
 def fit_content(log: Log, items: Items, settings: Training) -> tuple[tuple[Source, ...], Ranker]:
     """The published sources, and their ranker for pages that leave out what was used, unless everybody only repeats."""
     slices = (hold_out(log, settings.seed), drifted(log, items, settings.seed, settings.threads))
     pools = [_asked_back(log, held, items, settings) for held in slices]
     published = fit_linear(log, items, settings)
-    return published, _reachable(fit_blend(published, pools))
+    return published, fit_blend(published, pools)
 
 
 def _asked_back(log: Log, held: BoolArray, items: Items, settings: Training) -> Pool:
     earlier = fit_linear(log.select(~held), items, settings)
     pool = ask_back(log, held, items, earlier, settings.seed, hide_used=True)
     return pool if pool.best.size else ask_back(log, held, items, earlier, settings.seed, hide_used=False)
-
-
-def _reachable(ranker: Ranker) -> Ranker:
-    """No held-out customer can ask for what nobody used yet, so attributes count a little whatever was learned."""
-    least = np.where(np.char.startswith(ranker.columns, "attributes."), LEAST * ranker.weights.max(initial=0), -np.inf)
-    return replace(ranker, weights=np.maximum(ranker.weights, least).astype(np.float32))
 
 
 def fit_linear(log: Log, items: Items, settings: Training) -> tuple[Source, ...]:
@@ -61,6 +52,7 @@ def fit_linear(log: Log, items: Items, settings: Training) -> tuple[Source, ...]
         fit_factors(weights, FactorSettings.of(settings, weights), threads=settings.threads),
         *([fit_graph(weights, GraphSettings.of(settings), settings.threads)] if items.codes.size >= MANY else []),
         fit_attributes(counts, items),
+        *([fit_text(items)] if items.pieces.size else []),
         *fit_own(log, items, settings),
     )
 

@@ -20,6 +20,7 @@ from training.fit.matrix import user_items
 from training.fit.popularity import fit_popularity
 from training.fit.ranker import fit_ranker
 from training.fit.slices import hold_out
+from training.fit.text import reach_new
 from training.fit.transitions import fit_transitions
 from training.fit.visitors import fit_visitors, refit_visitors, suits
 
@@ -69,7 +70,7 @@ def fit_kind(subject: Subject, settings: Training) -> KindModel:
     earlier = first_part(log, 1 - VALIDATION)
     learned = fit_sources(log.select(earlier), items, settings)
     ranker = fit_ranker(log, items, learned, seed=settings.seed, since=events_before(log, earlier))
-    return KindModel(items.codes, items.ids, fit_sources(log, items, settings), ranker)
+    return KindModel(items.codes, items.ids, fit_sources(log, items, settings), reach_new(ranker))
 
 
 def _fit_unordered(subject: Subject, settings: Training) -> KindModel:
@@ -85,7 +86,7 @@ def _fit_unordered(subject: Subject, settings: Training) -> KindModel:
         by_hand[:1] = weights_by_hand([habit])
         weights = np.concatenate([by_hand, ranker.weights], axis=1)
         sources, ranker = (habit, *sources), Ranker((*column_names([habit]), *ranker.columns), weights)
-    return KindModel(subject.items.codes, subject.items.ids, sources, ranker)
+    return KindModel(subject.items.codes, subject.items.ids, sources, reach_new(ranker))
 
 
 def fit_by_habit(subject: Subject) -> KindModel:

@@ -28,6 +28,7 @@ from training.fit.neighbours import NeighbourSettings, fit_neighbours
 from training.fit.own import fit_own
 from training.fit.popularity import fit_popularity
 from training.fit.sets import Questions, ask, fit_sets
+from training.fit.text import fit_text
 
 FEW_ITEMS = 2_000
 """The largest catalogue that is small: `sets` keeps a weight for each pair of items, and asks every item at each step.
@@ -89,6 +90,7 @@ def fit_visitor_sources(
         fit_ease(weights, penalty),
         fit_sets(counts, settings.seed, steps),
         fit_attributes(counts, items),
+        *([fit_text(items)] if items.pieces.size else []),
         *fit_own(log, items, settings),
     )
 
