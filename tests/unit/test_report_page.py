@@ -95,7 +95,7 @@ CARDS = (
     "Challenger against champion",
     "What does accuracy cost?",
     "All figures",
-    "Events over time",
+    "What it holds",
     "How to read it",
     "How it was made",
 )
@@ -110,7 +110,7 @@ def test_the_report_is_whole_html_with_every_part_in_it() -> None:
 
 def test_the_headline_says_in_words_what_the_figures_say() -> None:
     text = Parsed(page(document(), {})).text
-    assert "In 100.0 % of uses (100.0 to 100.0) the feature that was used next stood in the first place." in text
+    assert "In 100.0 % of uses (100.0 to 100.0) the feature that was used stood in the first place." in text
     assert "“most used”, reaches 0.0 %: Murmeli is 100.0 points ahead (100.0 to 100.0)." in text
     assert "ahead of every simple rule" in text
     ours, rule = rows(Kind.FEATURE, NAMES[:2])

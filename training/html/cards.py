@@ -17,10 +17,15 @@ Rows = Sequence[Row]
 RULES = ("most-used", "most-recent", "popularity")
 """The baselines that need no model."""
 
+TITLES = {Kind.FEATURE: "Features", Kind.CONTENT: "Content"}
+
 ASKED = {
-    Kind.FEATURE: "Features: what will this customer use next?",
-    Kind.CONTENT: "Content: what will this customer want in the time ahead?",
+    Kind.FEATURE: "what will this customer use next?",
+    Kind.CONTENT: "what will this customer want in the time ahead?",
 }
+
+ELSE = "what else would this customer use?"
+"""What is asked of a log without a clock."""
 
 MEASURES = {"mrr": "mean reciprocal rank", "ndcg@20": "NDCG of a page of 20"}
 
@@ -28,7 +33,7 @@ HEADLINE = {Kind.FEATURE: "hit@1", Kind.CONTENT: "recall@20"}
 """What the large figure is."""
 
 WORDS = {
-    "hit@1": ("one-click rate", "In {} of uses ({}) the feature that was used next stood in the first place."),
+    "hit@1": ("one-click rate", "In {} of uses ({}) the feature that was used stood in the first place."),
     "recall@20": ("found on the page", "A page of 20 held {} ({}) of what its customer went on to use."),
 }
 
@@ -36,7 +41,7 @@ WORDS = {
 def cards_of(kind: Kind, rows: Rows, curve_rows: Rows | None, data: Mapping[str, Any]) -> Markup:
     """Everything about one kind. rows: its judgement; curve_rows: its learning curve; data: what the log has of it."""
     return join(
-        tag("h2", ASKED[kind]),
+        tag("h2", f"{TITLES[kind]}: {ASKED[kind] if data.get('clocked', True) else ELSE}"),
         _headline(kind, rows, data),
         _ranking(kind, rows),
         tag("div", _calibration(rows[0]), _learning(kind, curve_rows), class_="pair"),

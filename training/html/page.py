@@ -71,8 +71,8 @@ def _head(document: Mapping[str, Any]) -> Markup:
     log = document["log"]
     what = f"{log['events']:,} events of {log['customers']:,} customers, {day(log['first'])} to {day(log['last'])}. "
     lead = (
-        "All figures are of the newest part of the log, which training did not see. Each question was asked as serving "
-        "would have been asked, before the answer was known; every way to rank was asked the same."
+        "All figures are of a part of the log that training did not see. Each question was asked as serving would have "
+        "been asked, before the answer was known; every way to rank was asked the same."
     )
     none = "Nothing could be judged: no use could be held back."
     return join(
@@ -91,11 +91,14 @@ def _log(log: Mapping[str, Any], data: Mapping[str, Any]) -> Markup:
         (f"{middle:,.0f}", f"uses of a middle customer; 8 in 10 have {low:,.0f} to {high:,.0f}"),
     ]
     channels = ", ".join(f"{name} {share:.0%}" for name, share in data["channels"])
-    picture = spark(data["over_time"], day(log["first"]), day(log["last"]), "events over time")
+    picture = tag("p", "The log has no clock: what came before what is not known.", class_="soft")
+    if len(data["over_time"]) > 1:
+        over_time = spark(data["over_time"], day(log["first"]), day(log["last"]), "events over time")
+        picture = tag("figure", over_time)
     shown = tag("div", *(tag("div", tag("b", value), tag("span", name)) for value, name in tiles), class_="tiles")
     return join(
         tag("h2", "The log behind it"),
-        card("Events over time", f"Channels: {channels}.", shown, tag("figure", picture)),
+        card("What it holds", f"Channels: {channels}.", shown, picture),
     )
 
 
