@@ -1,4 +1,4 @@
-"""The candidate sources: popularity, habit, transitions, neighbours, EASE, sets, factors, graph, attributes, text."""
+"""The candidate sources, by the name that a manifest has for each."""
 
 from recommender.sources.attributes import Attributes
 from recommender.sources.base import Source
@@ -8,9 +8,11 @@ from recommender.sources.graph import Graph
 from recommender.sources.habit import Habit
 from recommender.sources.neighbours import Neighbours
 from recommender.sources.popularity import Popularity
+from recommender.sources.repeats import Repeats
 from recommender.sources.sets import Sets
 from recommender.sources.text import Text
 from recommender.sources.transitions import Transitions
+from recommender.sources.trend import Trend
 
 _ALL: tuple[type[Source], ...] = (
     Habit,
@@ -23,6 +25,8 @@ _ALL: tuple[type[Source], ...] = (
     Graph,
     Attributes,
     Text,
+    Trend,
+    Repeats,
 )
 
 SOURCES = {source.name: source for source in _ALL}

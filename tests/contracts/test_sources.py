@@ -24,7 +24,8 @@ from training.fit.factors import FactorSettings, fit_factors
 from training.fit.graph import GraphSettings, fit_graph
 from training.fit.matrix import user_items, weights_of
 from training.fit.neighbours import NeighbourSettings, fit_neighbours
-from training.fit.popularity import fit_popularity
+from training.fit.popularity import fit_popularity, fit_trend
+from training.fit.repeats import fit_repeats
 from training.fit.sets import fit_sets
 from training.fit.text import fit_text
 from training.fit.transitions import fit_transitions
@@ -50,6 +51,8 @@ FITS: dict[str, Callable[[Log, Items], Source]] = {
     "graph": lambda log, items: fit_graph(weights_of(user_items(log, items)), GraphSettings(rank=3), threads=1),
     "attributes": lambda log, items: fit_attributes(user_items(log, items), items),
     "text": lambda _log, items: fit_text(items),
+    "trend": fit_trend,
+    "repeats": fit_repeats,
 }
 every_source = pytest.mark.parametrize("name", sorted(SOURCES))
 learns_tastes = pytest.mark.parametrize("name", ["neighbours", "ease", "sets", "factors", "graph", "attributes"])

@@ -81,7 +81,7 @@ def exclusive(questions: int) -> Replay:
         np.zeros(size, np.float32),
         np.ones(size, np.bool_),
         np.append(flat, size),
-        flat + truth,
+        np.isin(np.arange(size), flat + truth),
         rows,
     )
 
@@ -98,7 +98,7 @@ def test_a_layer_learns_what_no_weighted_sum_can_and_is_taken_for_it() -> None:
 def test_where_nothing_is_to_be_learned_a_layer_is_not_taken() -> None:
     replay = exclusive(2_000)
     blind = np.random.default_rng(1).integers(0, 3, 2_000) + np.arange(2_000) * 3
-    assert not layer_pays(replace(replay, truth=blind), 1)
+    assert not layer_pays(replace(replay, right=np.isin(np.arange(replay.right.size), blind)), 1)
 
 
 def test_the_slopes_are_those_of_the_loss() -> None:

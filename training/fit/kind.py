@@ -1,6 +1,7 @@
 """Fits all that ranks one kind of items: the sources on a log, and their blend on what came next in it."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -11,14 +12,17 @@ from recommender.settings import Training
 from recommender.sources.base import Source
 from recommender.sources.habit import Habit
 from recommender.sources.popularity import Popularity
+from recommender.sources.repeats import Repeats
 from recommender.sources.sets import Sets
 from recommender.sources.transitions import Transitions
 from recommender.types import DAY, BoolArray, IntArray, Kind, is_use
 from training.dataset import Log
 from training.fit.content import fit_content, fit_linear
 from training.fit.matrix import user_items
-from training.fit.popularity import fit_popularity
+from training.fit.pages import fit_pages
+from training.fit.popularity import fit_popularity, fit_trend
 from training.fit.ranker import fit_ranker
+from training.fit.repeats import fit_repeats
 from training.fit.slices import hold_out
 from training.fit.text import reach_new
 from training.fit.transitions import fit_transitions
@@ -59,14 +63,20 @@ class Subject:
 def fit_kind(subject: Subject, settings: Training) -> KindModel:
     """The sources fitted on the whole log, blended by weights learned on its newest part.
 
-    For those weights the sources are fitted on the older part alone, so that
-    they are judged on what they have not seen.
+    Content is blended for pages, features for what is used next (see `fit_pages`
+    and `fit_ranker`). For those weights the sources are fitted on the older part
+    alone, so that they are judged on what they have not seen.
     """
     log, items = subject.log, subject.items
     if np.count_nonzero(subject.uses) < ENOUGH:
         return fit_by_habit(subject)
     if not subject.clocked:
         return _fit_unordered(subject, settings)
+    if subject.kind is Kind.CONTENT:
+        sources, ranker = fit_pages(
+            log, items, partial(fit_page_sources, items=items, settings=settings), settings.seed
+        )
+        return KindModel(items.codes, items.ids, sources, reach_new(ranker))
     earlier = first_part(log, 1 - VALIDATION)
     learned = fit_sources(log.select(earlier), items, settings)
     ranker = fit_ranker(log, items, learned, seed=settings.seed, since=events_before(log, earlier))
@@ -100,6 +110,8 @@ def refit(model: KindModel, subject: Subject, settings: Training) -> KindModel:
     names = {source.name for source in model.sources}
     if names == {Habit.name, Popularity.name}:
         return fit_by_habit(subject)
+    if Repeats.name in names:
+        return KindModel(items.codes, items.ids, fit_page_sources(log, items, settings), model.ranker)
     if Transitions.name in names:
         return KindModel(items.codes, items.ids, fit_sources(log, items, settings), model.ranker)
     habit = [Habit()] if Habit.name in names else []
@@ -112,6 +124,11 @@ def refit(model: KindModel, subject: Subject, settings: Training) -> KindModel:
 def fit_sources(log: Log, items: Items, settings: Training) -> tuple[Source, ...]:
     """Every source, for a log that has a clock."""
     return (Habit(), fit_transitions(log, items), *fit_linear(log, items, settings))
+
+
+def fit_page_sources(log: Log, items: Items, settings: Training) -> tuple[Source, ...]:
+    """Every source for content with a clock: what is popular now and what is due again as well."""
+    return (*fit_sources(log, items, settings), fit_trend(log, items), fit_repeats(log, items))
 
 
 def newest(subject: Subject, share: float) -> int:

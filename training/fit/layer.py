@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 from recommender.layer import Layer
 from recommender.ranker import ROWS
 from recommender.types import FloatArray, IntArray
-from training.fit.replay import Replay
+from training.fit.replay import Replay, surprise
 
 UNITS = 32
 
@@ -46,7 +46,7 @@ def fit_layer(replay: Replay, seed: int) -> tuple[FloatArray, Layer]:
 def losses(replay: Replay, weights: FloatArray, layer: Layer | None = None) -> Losses:
     """Shape (questions,): minus the log of the probability that each answer had."""
     found = []
-    for batch in _batches(replay, np.arange(replay.truth.size)):
+    for batch in _batches(replay, np.arange(replay.questions)):
         score = batch.stands_for.copy()
         for rows, first, size in zip(batch.rows, batch.starts, np.diff(batch.starts), strict=False):
             part = slice(first, first + size)
@@ -54,7 +54,7 @@ def losses(replay: Replay, weights: FloatArray, layer: Layer | None = None) -> L
             if layer is not None:
                 met = first + np.flatnonzero(batch.met[part])
                 score[met] += layer.lift(rows, batch.values[met])
-        found.append(_odds(batch, score)[1])
+        found.append(surprise(score, batch.starts[:-1], batch.right)[1].astype(np.float64))
     return np.concatenate(found)
 
 
@@ -67,9 +67,9 @@ def _learn(replay: Replay, scale: FloatArray, rng: np.random.Generator) -> tuple
     out = rng.normal(0, 0.1 * UNITS**-0.5, UNITS).astype(np.float32)
     layer, learned = Layer(into, bias, out), (weight, into, bias, out)
     descent = _Descent([np.zeros_like(part) for part in learned], [np.zeros_like(part) for part in learned])
-    steps, number = EPOCHS * -(-replay.truth.size // BATCH), 0
+    steps, number = EPOCHS * -(-replay.questions // BATCH), 0
     for _ in range(EPOCHS):
-        for batch in _batches(replay, rng.permutation(replay.truth.size)):
+        for batch in _batches(replay, rng.permutation(replay.questions)):
             step = STEP * (1 + np.cos(np.pi * number / steps)) / 2
             number += 1
             descent.step(learned, _slopes(batch, scale, weight, layer), step, number)
@@ -103,14 +103,14 @@ def _slopes(
     batch: Replay, scale: FloatArray, weight: FloatArray, layer: Layer
 ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
     """The slope of a batch's mean loss, by `weight` and by the layer's `into`, `bias` and `out`."""
-    size, met = batch.truth.size, batch.met
+    size, met = batch.questions, batch.met
     values = batch.values / scale
     singled, question = values[met], np.repeat(np.arange(size), np.diff(batch.starts))[met]
     bias = layer.bias[batch.rows].sum(axis=1)
     units, rest = np.maximum(singled @ layer.into + bias[question], 0), np.maximum(bias, 0)
     score: FloatArray = (values @ weight + batch.stands_for).astype(np.float32)
     score[met] += units @ layer.out - (rest @ layer.out)[question]
-    excess = (_odds(batch, score)[0] / size).astype(np.float32)
+    excess = surprise(score, batch.starts[:-1], batch.right)[0] / np.float32(size)
     slope_weight = excess @ values
     excess = excess[met]
     back = excess[:, None] * layer.out * (units > 0)
@@ -119,18 +119,6 @@ def _slopes(
     slope_bias = np.zeros_like(layer.bias)
     np.add.at(slope_bias, batch.rows, each[:, None, :])
     return slope_weight, singled.T @ back, slope_bias, units.T @ excess - total @ rest
-
-
-def _odds(batch: Replay, score: FloatArray) -> tuple[FloatArray, Losses]:
-    """What each row's probability has too much, and the loss of each question."""
-    size, first = np.diff(batch.starts), batch.starts[:-1]
-    above = score - np.repeat(np.maximum.reduceat(score, first), size)
-    odds = np.exp(above)
-    total = np.add.reduceat(odds, first)
-    loss = (np.log(total) - above[batch.truth]).astype(np.float64)
-    odds /= np.repeat(total, size)
-    odds[batch.truth] -= 1
-    return odds, loss
 
 
 def _by_question(values: FloatArray, question: IntArray, size: int) -> FloatArray:

@@ -4,7 +4,9 @@ import numpy as np
 import numpy.typing as npt
 
 from recommender.history import Items
+from recommender.sources import trend
 from recommender.sources.popularity import Popularity
+from recommender.sources.trend import Trend
 from recommender.types import DAY, RETURN, IntArray, is_use
 from training.dataset import Log
 
@@ -32,6 +34,16 @@ def fit_popularity(log: Log, items: Items) -> Popularity:
     weight = np.maximum(count, 0) + PRIOR
     share = np.log(weight / weight.sum()).astype(np.float32)
     return Popularity(share, np.array(np.log(PRIOR / (weight.sum() + PRIOR)), np.float32))
+
+
+def fit_trend(log: Log, items: Items) -> Trend:
+    """The same counts, fading at several paces; what was returned was popular all the same."""
+    position, time = items.positions(log.events["item"]), log.events["time"]
+    used = (position >= 0) & is_use(log.events["type"])
+    weight = np.array([decayed(position[used], time[used], days, items.codes.size) for days in trend.HALF_LIVES])
+    weight += PRIOR
+    total = weight.sum(axis=1, keepdims=True)
+    return Trend(np.log(weight / total).astype(np.float32), np.log(PRIOR / (total[:, 0] + PRIOR)).astype(np.float32))
 
 
 def choose_half_life(position: IntArray, time: IntArray, size: int) -> float:

@@ -15,10 +15,10 @@ from recommender.history import Items
 from recommender.model import column_names
 from recommender.ranker import ROWS, Ranker
 from recommender.sources.base import Source
-from recommender.types import FloatArray, IntArray
+from recommender.types import BoolArray, FloatArray, IntArray
 from training.dataset import Log
 from training.fit.layer import fit_layer, losses
-from training.fit.replay import Replay, contest_of, replay_log, sample
+from training.fit.replay import Replay, contest_of, replay_log, sample, steps, surprise
 
 PRIOR = 100.0
 """How many questions' worth of evidence a row's deviation from the shared weights must overcome."""
@@ -58,10 +58,15 @@ def fit_ranker(
     rng = np.random.default_rng(seed)
     contest = contest_of(items)
     asked = sample(log, items, since, limit or contest.questions, rng)
-    replay = replay_log(log, items, sources, asked, situations, rng)
-    if situations and layer_pays(replay, seed):
+    replay = replay_log(items, sources, steps(log, items, asked), situations, rng)
+    return learn(replay, columns, seed) if situations else Ranker(columns, fit_weights(replay, 1))
+
+
+def learn(replay: Replay, columns: tuple[str, ...], seed: int) -> Ranker:
+    """The ranker under which the right answers of a replay were most probable, by weights or by a hidden layer."""
+    if layer_pays(replay, seed):
         return Ranker(columns, *fit_layer(replay, seed))
-    return Ranker(columns, fit_weights(replay, ROWS if situations else 1))
+    return Ranker(columns, fit_weights(replay, ROWS))
 
 
 def layer_pays(replay: Replay, seed: int) -> bool:
@@ -69,7 +74,7 @@ def layer_pays(replay: Replay, seed: int) -> bool:
 
     By more than chance would have it; where questions are few there is no telling, so it does not.
     """
-    size = replay.truth.size
+    size = replay.questions
     if size < ENOUGH:
         return False
     held, kept = np.split(np.random.default_rng(seed).permutation(size), [int(size * HELD_OUT)])
@@ -81,7 +86,7 @@ def layer_pays(replay: Replay, seed: int) -> bool:
 def fit_weights(replay: Replay, rows: int) -> FloatArray:
     """Shape (rows, columns): the weights that maximise the likelihood, drawn towards 0 where evidence is thin."""
     columns = replay.values.shape[1]
-    if replay.truth.size == 0:
+    if replay.questions == 0:
         shared = np.zeros((rows, columns), np.float32)
         shared[0] = 1 / max(columns, 1)
         return shared
@@ -98,7 +103,7 @@ def fit_weights(replay: Replay, rows: int) -> FloatArray:
             part, slope = block.loss(weights[block.rows].sum(axis=0))
             value += part
             gradient[block.rows] += slope
-        return value / replay.truth.size, gradient.ravel() / replay.truth.size
+        return value / replay.questions, gradient.ravel() / replay.questions
 
     found = minimize(loss, np.zeros(rows * columns), jac=True, method="L-BFGS-B", options={"maxiter": 200})
     weights: FloatArray = (found.x.reshape(rows, columns) / scale).astype(np.float32)
@@ -107,25 +112,20 @@ def fit_weights(replay: Replay, rows: int) -> FloatArray:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Block:
-    """The questions of one situation; starts and truth count from the block's first item."""
+    """The questions of one situation; starts count from the block's first item."""
 
     rows: IntArray
     values: FloatArray
     stands_for: FloatArray
     starts: IntArray
-    truth: IntArray
+    right: BoolArray
 
     def loss(self, weight: Vector) -> tuple[float, Vector]:
         """Minus the log-likelihood of the block, and its slope; shape (columns,)."""
         score = (self.values @ weight.astype(np.float32) + self.stands_for).astype(np.float64)
-        size = np.diff(self.starts, append=score.size)
-        score -= np.repeat(np.maximum.reduceat(score, self.starts), size)
-        odds = np.exp(score)
-        total = np.add.reduceat(odds, self.starts)
-        excess = odds / np.repeat(total, size)
-        excess[self.truth] -= 1
+        excess, losses = surprise(score, self.starts, self.right)
         slope = (excess.astype(np.float32) @ self.values).astype(np.float64)
-        return float((np.log(total) - score[self.truth]).sum()), slope
+        return float(losses.sum()), slope
 
 
 def _blocks(replay: Replay, order: IntArray, scale: FloatArray) -> list[_Block]:
@@ -137,7 +137,6 @@ def _blocks(replay: Replay, order: IntArray, scale: FloatArray) -> list[_Block]:
         size = replay.starts[chosen + 1] - replay.starts[chosen]
         starts = np.cumsum(size) - size
         inside = np.arange(size.sum()) + np.repeat(replay.starts[chosen] - starts, size)
-        truth = replay.truth[chosen] - replay.starts[chosen] + starts
         values = replay.values[inside] * scale
-        blocks.append(_Block(replay.rows[chosen[0]], values, replay.stands_for[inside], starts, truth))
+        blocks.append(_Block(replay.rows[chosen[0]], values, replay.stands_for[inside], starts, replay.right[inside]))
     return blocks

@@ -1,13 +1,15 @@
-"""Replays a log for the ranker to learn from: before each use that is asked about, what every source said.
+"""Replays a log for the ranker to learn from: what every source said to each question, and what came then.
 
 Of all items those compete that any column would put near the top, and a few others that stand for the rest, so
 that the probabilities hold for all items; each question costs one call of the same `score` that serves.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from recommender.history import Items
 from recommender.layer import singled_out
@@ -15,7 +17,9 @@ from recommender.ranker import situation, values_at
 from recommender.sources.base import Scores, Source
 from recommender.types import BoolArray, FloatArray, IntArray, is_use
 from training.dataset import Log
-from training.questions import step
+from training.questions import Asked, step
+
+AnyFloat = TypeVar("AnyFloat", np.float32, np.float64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,23 +47,41 @@ class Replay:
     values: shape (total, columns), of the items that compete, question by question; starts: (questions + 1,).
     stands_for: (total,), the logarithm of how many items each speaks for.
     met: (total,), whether a source singles the item out.
-    truth: (questions,), which row of `values` is the item that came next. rows: (questions, r): see `situation`.
+    right: (total,), which ones are right answers; each question has one or more. rows: (questions, r): see `situation`.
     """
 
     values: FloatArray
     stands_for: FloatArray
     met: BoolArray
     starts: IntArray
-    truth: IntArray
+    right: BoolArray
     rows: IntArray
+
+    @property
+    def questions(self) -> int:
+        """How many there are."""
+        return self.starts.size - 1
 
     def some(self, chosen: IntArray) -> "Replay":
         """Some of the questions, in this order."""
         size = self.starts[chosen + 1] - self.starts[chosen]
         starts = np.concatenate([[0], np.cumsum(size)]).astype(np.int64)
         at = np.arange(starts[-1]) + np.repeat(self.starts[chosen] - starts[:-1], size)
-        truth = self.truth[chosen] - self.starts[chosen] + starts[:-1]
-        return Replay(self.values[at], self.stands_for[at], self.met[at], starts, truth, self.rows[chosen])
+        return Replay(self.values[at], self.stands_for[at], self.met[at], starts, self.right[at], self.rows[chosen])
+
+
+def joined(replays: Sequence[Replay]) -> Replay:
+    """The questions of several, one after the other."""
+    shift = np.cumsum([0, *(replay.values.shape[0] for replay in replays)])
+    starts = (replay.starts[:-1] + before for replay, before in zip(replays, shift, strict=False))
+    return Replay(
+        np.concatenate([replay.values for replay in replays]),
+        np.concatenate([replay.stands_for for replay in replays]),
+        np.concatenate([replay.met for replay in replays]),
+        np.concatenate([*starts, shift[-1:]]),
+        np.concatenate([replay.right for replay in replays]),
+        np.concatenate([replay.rows for replay in replays]),
+    )
 
 
 def contest_of(items: Items) -> Contest:
@@ -75,20 +97,25 @@ def sample(log: Log, items: Items, since: IntArray | None, limit: int, rng: np.r
     return np.sort(rng.choice(chosen, limit, replace=False)) if chosen.size > limit else chosen
 
 
+def steps(log: Log, items: Items, events: IntArray) -> Iterator[Asked]:
+    """The question just before each of these events, ascending; its item is the one right answer."""
+    customers = np.searchsorted(log.starts, events, "right") - 1
+    wanted = items.positions(log.events["item"][events])[:, None]
+    for customer, at, target in zip(customers.tolist(), events.tolist(), wanted, strict=True):
+        yield Asked(customer, step(log, items, customer, at - int(log.starts[customer])), target)
+
+
 def replay_log(
-    log: Log, items: Items, sources: Sequence[Source], asked: IntArray, situations: bool, rng: np.random.Generator
+    items: Items, sources: Sequence[Source], asked: Iterable[Asked], situations: bool, rng: np.random.Generator
 ) -> Replay:
-    """What the sources say before each of the events asked about."""
+    """What the sources say to each question."""
     width = sum(len(source.columns) for source in sources)
     values, stands_for, met = [np.zeros((0, width), np.float32)], [np.zeros(0, np.float32)], [np.zeros(0, np.bool_)]
-    truth, rows = [], []
-    customers = np.searchsorted(log.starts, asked, "right") - 1
-    targets = items.positions(log.events["item"][asked])
+    right, rows = [np.zeros(0, np.bool_)], []
     contest = contest_of(items)
-    for customer, at, target in zip(customers.tolist(), asked.tolist(), targets.tolist(), strict=True):
-        query = step(log, items, customer, at - int(log.starts[customer]))
-        scores = [source.score([query])[0] for source in sources]
-        rivals = _rivals(scores, target, contest.near)
+    for one in asked:
+        scores = [source.score([one.query])[0] for source in sources]
+        rivals = _rivals(scores, one.wanted, contest.near)
         rest = rng.integers(0, items.codes.size, contest.rest)
         rest = rest[~np.isin(rest, rivals)]
         both = np.concatenate([rivals, rest])
@@ -97,22 +124,46 @@ def replay_log(
             np.repeat([0, np.log(items.codes.size / contest.rest)], [rivals.size, rest.size]).astype(np.float32)
         )
         met.append(np.isin(both, singled_out(scores, items.codes.size)))
-        truth.append(int(np.searchsorted(rivals, target)))
-        rows.append(situation(query) if situations else np.zeros(1, np.int64))
-    starts = np.cumsum([part.size for part in stands_for], dtype=np.int64)
+        right.append(np.isin(both, one.wanted))
+        rows.append(situation(one.query) if situations else np.zeros(1, np.int64))
     return Replay(
         np.concatenate(values),
         np.concatenate(stands_for),
         np.concatenate(met),
-        starts,
-        starts[:-1] + np.array(truth, np.int64),
+        np.cumsum([part.size for part in stands_for], dtype=np.int64),
+        np.concatenate(right),
         np.array(rows, np.int64).reshape(len(rows), len(rows[0]) if rows else 0),
     )
 
 
-def _rivals(scores: Sequence[Scores], target: int, near: int) -> IntArray:
-    """The best items of every column and the one that came, ascending."""
-    parts = [np.array([target])]
+def surprise(
+    score: npt.NDArray[AnyFloat], first: IntArray, right: BoolArray
+) -> tuple[npt.NDArray[AnyFloat], npt.NDArray[AnyFloat]]:
+    """What each row's probability has too much, and of each question minus the log of what its right answers have.
+
+    That is how probable it is that the first item drawn is a right one, whichever: on a page of many right answers
+    those that can be known weigh, and those that nobody could know do not. first: where each question begins.
+    """
+    odds, total, peak = _softmax(score, first)
+    won, among, top = _softmax(np.where(right, score, -np.inf).astype(score.dtype), first)
+    return odds - won, np.log(total) + peak - np.log(among) - top
+
+
+def _softmax(
+    score: npt.NDArray[AnyFloat], first: IntArray
+) -> tuple[npt.NDArray[AnyFloat], npt.NDArray[AnyFloat], npt.NDArray[AnyFloat]]:
+    """Each row's probability within its question; of each question the sum of exp(score - peak), and the peak."""
+    size = np.diff(first, append=score.size)
+    peak = np.maximum.reduceat(score, first)
+    odds = np.exp(score - np.repeat(peak, size))
+    total = np.add.reduceat(odds, first)
+    odds /= np.repeat(total, size)
+    return odds, total, peak
+
+
+def _rivals(scores: Sequence[Scores], wanted: IntArray, near: int) -> IntArray:
+    """The best items of every column and those that came, ascending."""
+    parts = [wanted]
     for part in scores:
         size = part.values.shape[1]
         best = np.arange(size)
