@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -344,3 +345,60 @@ def test_what_is_held_back_is_the_newest_tenth_of_each_kind(tmp_path: Path) -> N
     assert [row(outcome, kind)["steps"] for kind in Kind] == [36, 72]
     assert [row(outcome, kind)["n"] for kind in Kind] == [12, 72]
     assert outcome.version is None
+
+
+# The champion, and what an evaluation tells beside the table.
+
+
+def named(outcome: Outcome, kind: Kind, name: str) -> list[dict[str, object]]:
+    return [dict(row) for row in outcome.judgements[kind] if row["name"] == name]
+
+
+def test_the_champions_settings_are_fitted_on_the_same_and_asked_the_same(tmp_path: Path) -> None:
+    store = store_of(world(customers=6, rounds=12))
+    assert not named(trained(store, tmp_path), Kind.FEATURE, "champion")
+    stated = Registry(tmp_path / "models").manifest().configuration
+    same = row(evaluated(store, tmp_path), Kind.FEATURE, "champion")
+    assert (same["behind"], same["behind_low"], same["behind_high"]) == (0, 0, 0)
+    assert same["configuration"] == stated
+    other = Settings(training=SMALL.training.model_copy(update={"seed": 8}))
+    outcome = evaluate(store, Registry(tmp_path / "models"), other, progress=lambda *_: None)
+    rival = row(outcome, Kind.FEATURE, "champion")
+    assert (rival["configuration"], rival["n"]) == (stated, row(outcome, Kind.FEATURE)["n"])
+
+
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [({"factors": "many"}, "cannot be read"), ({"sources": ["some.module:Class"]}, "murmeli.toml does not name")],
+    ids=["settings nobody knows", "a model of its own"],
+)
+def test_a_champion_that_cannot_be_fitted_is_left_out_with_a_note(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: dict[str, object], why: str
+) -> None:
+    store, registry = store_of(world(customers=4, rounds=6)), Registry(tmp_path / "models")
+    trained(store, tmp_path)
+    manifest = registry.manifest()
+    stated = manifest.model_copy(update={"configuration": manifest.configuration | changed})
+    monkeypatch.setattr(Registry, "manifest", lambda *_: stated)
+    outcome = evaluate(store, registry, SMALL, progress=lambda *_: None)
+    assert not named(outcome, Kind.FEATURE, "champion")
+    assert any(why in note for note in outcome.notes)
+
+
+def test_a_learning_curve_is_of_the_newest_shares_of_what_came_before(tmp_path: Path) -> None:
+    store = store_of(world(kinds=[Kind.FEATURE]))
+    outcome = evaluate(store, Registry(tmp_path), SMALL, curve=True, progress=lambda *_: None)
+    curve = {row["share"]: row["uses"] for row in outcome.curves["feature"] if "share" in row}
+    before_test = 12 * 20 * len(ROUND) - 72
+    assert curve == {share: pytest.approx(share * before_test, abs=12) for share in (1, 0.5, 0.25, 0.125)}
+    assert evaluate(store, Registry(tmp_path), SMALL, curve=False, progress=lambda *_: None).curves == {}
+
+
+def test_the_overview_counts_and_names_no_customer(tmp_path: Path) -> None:
+    outcome = evaluated(store_of(world(customers=3, rounds=8)), tmp_path)
+    data: dict[str, Any] = dict(outcome.data)
+    assert sum(data["over_time"]) == outcome.log.events == 36 * 3
+    assert data["channels"] == [["web", pytest.approx(2 / 3)], ["mobile", pytest.approx(1 / 3)]]
+    assert data["uses_per_customer"] == [36, 36, 36]
+    assert data["kinds"]["feature"]["items"] == len(ROUND)
+    assert "crm:" not in str(outcome.document())
