@@ -1,5 +1,6 @@
 """`murmeli benchmark`: ranking measured on files of one's own, by the field's protocols."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -111,16 +112,20 @@ def benchmark_unseen(
     show(document, as_json, unseen_table(rows_of(document)), footer(document))
 
 
+def _with_interval(row: Mapping[str, Any], name: str) -> str:
+    if row[name] is None:
+        return ""
+    return f"{row[name]:.2f} ±{(row[f'{name}_high'] - row[f'{name}_low']) / 2:.2f}"
+
+
 def unseen_table(rows: Rows) -> Table:
-    """All but one, then given two: each with the interval of its rank score."""
+    """All but one, then given two: each rank score with half the width of its 95 % interval."""
     shown = [
         {
             "name": row["name"],
-            "all but one": f"{row['rank_score']:.2f}",
-            "95 %": f"{row['rank_score_low']:.1f}-{row['rank_score_high']:.1f}",
+            "all but one": _with_interval(row, "rank_score"),
             **{name: f"{row[name]:.3f}" for name in ("hit@1", "hit@5", "mrr")},
-            "given two": f"{row['given_two']:.2f}",
-            "95 % ": f"{row['given_two_low']:.1f}-{row['given_two_high']:.1f}",
+            "given two": _with_interval(row, "given_two"),
             "fit s": f"{row['fit_seconds']:.1f}",
         }
         for row in rows

@@ -196,6 +196,15 @@ def test_a_visitor_never_seen_gets_the_other_half_and_what_they_use_stays_first(
 
 
 @pytest.mark.usefixtures("short")
+def test_attributes_count_a_little_however_much_is_known() -> None:
+    model = fit_kind(pairs_world(300), SETTINGS)
+    at = model.ranker.columns.index("attributes.attributes")
+    alone = model.ranker.weights[0, at]
+    assert alone > 0
+    assert (alone + model.ranker.weights[1:, at] > 0).all()
+
+
+@pytest.mark.usefixtures("short")
 def test_the_same_log_and_seed_give_the_same_bytes_and_a_refit_keeps_what_was_chosen() -> None:
     world = pairs_world(300)
     model, again = fit_kind(world, SETTINGS), fit_kind(world, SETTINGS)

@@ -5,6 +5,7 @@ sets; the blend is the one under which that was most probable, among all items t
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,7 @@ from recommender.sources.usage import Matrix
 from recommender.types import BoolArray, FloatArray, IntArray
 from training.dataset import Log
 from training.fit.attributes import fit_attributes
+from training.fit.content import LEAST
 from training.fit.ease import fit_ease
 from training.fit.matrix import total, user_items, weights_of
 from training.fit.neighbours import NeighbourSettings, fit_neighbours
@@ -67,8 +69,18 @@ def fit_visitors(log: Log, items: Items, settings: Training) -> tuple[tuple[Sour
     questions = _questions(several, settings.seed)
     penalty = _penalty(weights_of(user_items(others, items)), questions)
     earlier = fit_visitor_sources(others, items, settings, penalty)
-    ranker = _blend(earlier, items, questions)
+    ranker = _reachable(_blend(earlier, items, questions))
     return refit_visitors(earlier, log, items, settings), ranker
+
+
+def _reachable(ranker: Ranker) -> Ranker:
+    """The same, but attributes always count a little: they alone know what is new."""
+    weights = ranker.weights.copy()
+    at = np.char.startswith(ranker.columns, "attributes.")
+    least = LEAST * weights[0].max(initial=0)
+    weights[0, at] = np.maximum(weights[0, at], least)
+    weights[1:, at] = np.maximum(weights[1:, at], least - weights[0, at])
+    return replace(ranker, weights=weights)
 
 
 def refit_visitors(sources: Sequence[Source], log: Log, items: Items, settings: Training) -> tuple[Source, ...]:
