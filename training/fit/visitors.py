@@ -23,7 +23,6 @@ from recommender.sources.usage import Matrix
 from recommender.types import BoolArray, FloatArray, IntArray
 from training.dataset import Log
 from training.fit.attributes import fit_attributes
-from training.fit.content import LEAST
 from training.fit.ease import fit_ease
 from training.fit.matrix import total, user_items, weights_of
 from training.fit.neighbours import NeighbourSettings, fit_neighbours
@@ -50,6 +49,9 @@ PENALTIES = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1_000.0)
 
 PRIOR, ROW_PRIOR = 10.0, 100.0
 """How many questions' worth of evidence any weight must bring, and one that holds for some lengths of history alone."""
+
+LEAST = 0.1
+"""The weight of attributes, over the greatest weight, at least."""
 
 LENGTH = 2
 """Where `situation` says how much is known of a customer, which is all of a situation that such a log can teach."""
