@@ -124,7 +124,7 @@ def unseen_table(rows: Rows) -> Table:
         {
             "name": row["name"],
             "all but one": _with_interval(row, "rank_score"),
-            **{name: f"{row[name]:.3f}" for name in ("hit@1", "hit@5", "mrr")},
+            **{name: "" if row[name] is None else f"{row[name]:.3f}" for name in ("hit@1", "hit@5", "mrr")},
             "given two": _with_interval(row, "given_two"),
             "fit s": f"{row['fit_seconds']:.1f}",
         }

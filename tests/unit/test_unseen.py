@@ -11,6 +11,7 @@ from recommender.errors import UsageError
 from recommender.history import Query
 from recommender.settings import Training
 from recommender.types import FloatArray
+from training.benchmark_commands import rows_of, unseen_table
 from training.evaluation import Row
 from training.unseen import Cases, Task, all_but_one, answer, conditional, ease, given_two, read_task, run
 
@@ -135,6 +136,14 @@ def test_the_own_items_are_masked_so_that_habit_alone_finds_nothing(tmp_path: Pa
     found = figures(tmp_path)
     assert found["most-used"]["rank_score"] == found["most-recent"]["given_two"] == 0
     assert found["murmeli"]["behind"] == 0
+
+
+def test_where_nobody_has_two_items_nothing_can_be_asked_and_the_table_is_empty_of_figures(tmp_path: Path) -> None:
+    log = write(tmp_path, "visits.csv", "visitor,area,part\n1,home,train\n2,home,test\n")
+    document = run(log, None, {}, settings=SETTINGS)
+    rows = rows_of(document)
+    assert {(row["n"], row["rank_score"], row["mrr"], row["given_two"]) for row in rows} == {(0, None, None, None)}
+    assert unseen_table(rows).row_count == len(rows)
 
 
 @pytest.mark.parametrize(
