@@ -67,6 +67,9 @@ class Training(_Table):
     customer_discount: float = Field(default=0.8, ge=0, le=3, description="neighbours: discount of busy customers")
     source_discount: float = Field(default=0.8, ge=0, le=3, description="neighbours: discount of popular items used")
     target_discount: float = Field(default=0.3, ge=0, le=3, description="neighbours: discount of popular items found")
+    novelty: float = Field(
+        default=0.0, ge=0, le=1, description="content: how much of an item's popularity is taken off its score, 0 to 1"
+    )
     sources: tuple[Annotated[str, Field(pattern=r"^[\w.]+:\w+$")], ...] = Field(
         default=(), description='models of your own beside the built-in ones, as "module:Class"'
     )

@@ -58,6 +58,9 @@ def benchmark_top_n(
     map_: Map = None,
     days: Annotated[float, typer.Option(min=0.04, help="With --events: how many of the last days are held out.")] = 30,
     k: Annotated[int, typer.Option(min=1, max=1000, help="How many are shown.")] = 20,
+    novelty: Annotated[
+        float, typer.Option(min=0, max=1, help="How much of an item's popularity is taken off its score.")
+    ] = 0,
     seed: int = 7,
     as_json: Json = False,
 ) -> None:
@@ -72,7 +75,7 @@ def benchmark_top_n(
     """
     from training import horizon, top_n
 
-    settings = Training(seed=seed)
+    settings = Training(seed=seed, novelty=novelty)
     with progress(as_json) as report:
         if events and not train_ and not test:
             document = horizon.run(events, mapping_of(map_), days=days, k=k, settings=settings, progress=report)

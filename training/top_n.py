@@ -204,9 +204,8 @@ def run(train: Path, test: Path, k: int, settings: Training, progress: Report = 
     for row in rows(task, settings):
         results.append(row)
         progress("rows", len(results), ROWS)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     seconds = time.perf_counter() - started
-    return {"task": "top-n", "results": results, "seconds": round(seconds, 2), "peak_rss_mb": round(peak, 1)}
+    return {"task": "top-n", "results": results, "seconds": round(seconds, 2), "peak_rss_mb": _peak()}
 
 
 def rows(task: Task, settings: Training) -> Iterator[Row]:
@@ -224,7 +223,12 @@ def rows(task: Task, settings: Training) -> Iterator[Row]:
 
 
 def _spent(fit_seconds: float, rank_seconds: float) -> Row:
-    return {"fit_seconds": round(fit_seconds, 2), "rank_seconds": round(rank_seconds, 2)}
+    """What a row took; the peak is that of the run so far."""
+    return {"fit_seconds": round(fit_seconds, 2), "rank_seconds": round(rank_seconds, 2), "peak_rss_mb": _peak()}
+
+
+def _peak() -> float:
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
 
 
 def _parts(task: Task, settings: Training) -> dict[str, Callable[[], Rank]]:

@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from recommender.ranker import Ranker
 from recommender.settings import Training
 from recommender.sources.graph import Graph
 from recommender.sources.usage import Matrix
 from recommender.types import EVENT, USE
 from training.dataset import Log, items_of, log_of
+from training.fit.content import seeking_novelty
 from training.fit.factors import FactorSettings
 from training.fit.graph import REGION, GraphSettings, fit_graph, leading, normalised
 from training.fit.matrix import NUMBERS, worthwhile
@@ -101,6 +103,13 @@ def test_a_site_may_ask_for_shorter_vectors() -> None:
     world = matrix_of(random_world())
     assert FactorSettings.of(Training(factors=5), world).factors == 5
     assert FactorSettings.of(Training(), world).factors == 64
+
+
+def test_novelty_takes_popularity_off_every_score() -> None:
+    columns = ("popularity.popularity", "graph.graph")
+    ranker = Ranker(columns, np.array([[0.25, 2]], np.float32))
+    assert seeking_novelty(ranker, 0.5).weights.tolist() == [[-0.25, 2]]
+    assert seeking_novelty(ranker, 0).weights.tolist() == [[0.25, 2]]
 
 
 def tastes() -> Log:

@@ -1,11 +1,12 @@
 """Fits what ranks content: the sources on everything, and their blend on slices held out of the same log."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from recommender.history import Context, Items, Query, history_of
-from recommender.ranker import Ranker
+from recommender.ranker import POPULAR, Ranker
 from recommender.settings import Training
 from recommender.sources.base import Source
 from recommender.types import BoolArray, IntArray, is_use
@@ -33,13 +34,25 @@ def fit_content(log: Log, items: Items, settings: Training) -> tuple[tuple[Sourc
     slices = (hold_out(log, settings.seed), drifted(log, items, settings.seed, settings.threads))
     pools = [_asked_back(log, held, items, settings) for held in slices]
     published = fit_linear(log, items, settings)
-    return published, fit_blend(published, pools)
+    return published, seeking_novelty(fit_blend(published, pools), settings.novelty)
 
 
 def _asked_back(log: Log, held: BoolArray, items: Items, settings: Training) -> Pool:
     earlier = fit_linear(log.select(~held), items, settings)
     pool = ask_back(log, held, items, earlier, settings.seed, hide_used=True)
     return pool if pool.best.size else ask_back(log, held, items, earlier, settings.seed, hide_used=False)
+
+
+def seeking_novelty(ranker: Ranker, novelty: float) -> Ranker:
+    """The same with this much of an item's log-share of all uses taken off its score, which is a log-probability too:
+
+    at 1 what counts is how much likelier the customer uses it than anybody does.
+    """
+    if not novelty or POPULAR not in ranker.columns:
+        return ranker
+    weights = ranker.weights.copy()
+    weights[0, ranker.columns.index(POPULAR)] -= novelty
+    return replace(ranker, weights=weights)
 
 
 def fit_linear(log: Log, items: Items, settings: Training) -> tuple[Source, ...]:

@@ -17,7 +17,7 @@ from recommender.sources.sets import Sets
 from recommender.sources.transitions import Transitions
 from recommender.types import DAY, BoolArray, IntArray, Kind, is_use
 from training.dataset import Log
-from training.fit.content import fit_content, fit_linear
+from training.fit.content import fit_content, fit_linear, seeking_novelty
 from training.fit.matrix import user_items
 from training.fit.pages import fit_pages
 from training.fit.popularity import fit_popularity, fit_trend
@@ -76,7 +76,7 @@ def fit_kind(subject: Subject, settings: Training) -> KindModel:
         sources, ranker = fit_pages(
             log, items, partial(fit_page_sources, items=items, settings=settings), settings.seed
         )
-        return KindModel(items.codes, items.ids, sources, reach_new(ranker))
+        return KindModel(items.codes, items.ids, sources, reach_new(seeking_novelty(ranker, settings.novelty)))
     earlier = first_part(log, 1 - VALIDATION)
     learned = fit_sources(log.select(earlier), items, settings)
     ranker = fit_ranker(log, items, learned, seed=settings.seed, since=events_before(log, earlier))
