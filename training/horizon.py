@@ -25,14 +25,13 @@ from recommender.settings import Training
 from recommender.top import best
 from recommender.types import DAY, BoolArray, FloatArray, IntArray, Kind
 from training.dataset import Log
-from training.evaluation import DEPTHS, Ranking, Report, Row, model_ranking, most_recent, most_used
+from training.evaluation import DEPTHS, Ranking, Report, Row, Scoring, most_recent, most_used
+from training.fit import rivals
 from training.fit.factors import FactorSettings
 from training.fit.kind import Subject, fit_kind
 from training.fit.matrix import user_items, weights_of
-from training.fit.rivals import Scoring, fit_rival_als, fit_rival_neighbours
 from training.log_file import read_log
 from training.questions import Asked, pages
-from training.top_n import alone
 
 Rank = Callable[[Asked], FloatArray]
 """Scores of all items for a page: shape (n,), higher is better, -inf for never."""
@@ -194,11 +193,12 @@ def rows(exam: Exam, settings: Training, progress: Report = lambda *_: None) -> 
 
 
 def _ranks(exam: Exam, model: KindModel, settings: Training) -> dict[str, Callable[[], Rank]]:
-    """What makes each row's ranking, by its name."""
+    """What makes each row's ranking, by its name. A source alone is the best of its columns on these very pages."""
+    scoring = Scoring(model)
     ever, lately = _popularity(exam, np.inf), _popularity(exam, 30)
     matrix = weights_of(user_items(exam.earlier.log, exam.earlier.items))
     ready: dict[str, Rank] = {
-        "murmeli": _asking(model_ranking(model)),
+        "murmeli": _asking(scoring.whole),
         "most-used": own_first,
         "most-used, then popularity": filled(own_first, ever),
         "most-used, then lately popular": filled(own_first, lately),
@@ -206,14 +206,12 @@ def _ranks(exam: Exam, model: KindModel, settings: Training) -> dict[str, Callab
         "popularity": lambda _: ever,
         "lately popular": lambda _: lately,
     }
-    for source in model.sources:
-        part = KindModel(model.codes, model.ids, (source,), alone(source))
-        ready[f"{source.name} alone"] = _asking(model_ranking(part))
-    rivals: dict[str, Callable[[], Scoring]] = {
-        "implicit-bm25": partial(fit_rival_neighbours, "implicit-bm25", matrix, settings.threads),
-        "implicit-als": partial(fit_rival_als, matrix, FactorSettings.of(settings, matrix), settings.threads),
+    ready |= {f"{name} alone": _asking(ranking) for name, (_, ranking) in scoring.alone(exam.asked).items()}
+    theirs: dict[str, Callable[[], rivals.Scoring]] = {
+        "implicit-bm25": partial(rivals.fit_rival_neighbours, "implicit-bm25", matrix, settings.threads),
+        "implicit-als": partial(rivals.fit_rival_als, matrix, FactorSettings.of(settings, matrix), settings.threads),
     }
-    fits = {name: partial(_rival, exam, fit) for name, fit in rivals.items()}
+    fits = {name: partial(_rival, exam, fit) for name, fit in theirs.items()}
     return {**{name: partial(_same, rank) for name, rank in ready.items()}, **fits}
 
 
@@ -234,7 +232,7 @@ def _popularity(exam: Exam, days: float) -> FloatArray:
     return np.where(np.arange(count.size) < exam.items.known, count, -np.inf).astype(np.float32)
 
 
-def _rival(exam: Exam, fit: Callable[[], Scoring]) -> Rank:
+def _rival(exam: Exam, fit: Callable[[], rivals.Scoring]) -> Rank:
     """An estimator of another library, for the items that it knows."""
     scoring, size = fit(), exam.items.codes.size
 

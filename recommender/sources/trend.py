@@ -37,4 +37,4 @@ class Trend:
         late = queries[0].items.codes.size - self.log_share.shape[1]
         new = np.repeat(self.new[:, None], late, axis=1)
         values = np.concatenate([self.log_share, new], axis=1) if late else self.log_share
-        return [Scores(values, None, self.new)] * len(queries)
+        return [Scores(values, None, self.new, known=True)] * len(queries)
