@@ -16,7 +16,10 @@ FADED = 16
 """Half-lives after which a use no longer counts: 2**-16 of one."""
 
 ORDERS = 4
-"""The longest run of last steps that is looked up in a customer's own past."""
+"""The longest run of last steps that is looked up in a customer's own past and makes a situation."""
+
+DEPTH = 8
+"""The longest run of last steps that is looked up at all."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,10 +39,11 @@ class Steps:
     """When the customer's last steps were met before.
 
     matches[o]: the uses, ascending, that followed the same o + 1 items, in order, as the last o + 1;
-    as many arrays as there are orders with a match, at most ORDERS.
+    as many arrays as there are orders with a match, at most ORDERS. deeper: the same for longer runs, up to DEPTH.
     """
 
     matches: tuple[IntArray, ...]
+    deeper: tuple[IntArray, ...] = ()
 
 
 def used(query: Query) -> Used:
@@ -62,13 +66,13 @@ def steps(query: Query) -> Steps:
         item = query.history.item
         matches = []
         after = np.arange(1, item.size)
-        for back in range(1, ORDERS + 1):
+        for back in range(1, DEPTH + 1):
             after = after[after >= back]
             after = after[item[after - back] == item[-back]] if after.size else after
             if after.size == 0:
                 break
             matches.append(after)
-        query.memo["steps"] = Steps(tuple(matches))
+        query.memo["steps"] = Steps(tuple(matches[:ORDERS]), tuple(matches[ORDERS:]))
     return cast(Steps, query.memo["steps"])
 
 

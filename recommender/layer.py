@@ -21,33 +21,48 @@ class Layer:
     """Rectified units over the columns.
 
     into: shape (columns, units). bias: (rows, units), of which those of the situation add up. out: (units,).
+    item, last: (r, units), what an item, and the item that was used last, add to the units; the last row is zeros, for
+    items that have no row of their own.
     """
 
     into: FloatArray
     bias: FloatArray
+    item: FloatArray
+    last: FloatArray
     out: FloatArray
 
-    def lift(self, rows: IntArray, values: FloatArray) -> FloatArray:
-        """Shape (k,): what the layer adds to k items above one at the floor of all columns; values: (k, columns)."""
-        bias = self.bias[rows].sum(axis=0)
+    def start(self, rows: IntArray, last: int) -> FloatArray:
+        """Shape (units,): where the units stand in a situation after the item `last`, a position."""
+        start: FloatArray = self.bias[rows].sum(axis=0) + self.last[min(last, self.last.shape[0] - 1)]
+        return start
+
+    def lift(self, start: FloatArray, items: IntArray, values: FloatArray) -> FloatArray:
+        """Shape (k,): what the layer adds to k items above an unknown one at the floor of all columns.
+
+        items: their positions, shape (k,). values: (k, columns), above the floor.
+        """
         units = values @ self.into
-        units += bias
-        added: FloatArray = np.maximum(units, 0, out=units) @ self.out - np.maximum(bias, 0) @ self.out
+        units += self._own(items) + start
+        added: FloatArray = np.maximum(units, 0, out=units) @ self.out - np.maximum(start, 0) @ self.out
         return added
 
-    def parts(self, rows: IntArray, values: FloatArray) -> FloatArray:
-        """Shape (k, columns): each column's part of `lift`, which they add up to.
+    def parts(self, start: FloatArray, items: IntArray, values: FloatArray) -> FloatArray:
+        """Shape (k, columns + 1): each column's part of `lift`, which they add up to, and the item's own.
 
         The integral of the slope on the straight way from the floor to the item, which is exact for rectified units.
         Sundararajan, Taly & Yan, "Axiomatic attribution for deep networks", 2017.
         """
-        bias = self.bias[rows].sum(axis=0)
-        way = values @ self.into
+        own = self._own(items)
+        way = values @ self.into + own
         still = np.abs(way) < TINY
-        rise = np.maximum(way + bias, 0) - np.maximum(bias, 0)
-        slope = np.where(still, bias > 0, rise / np.where(still, 1, way))
-        part: FloatArray = values * ((slope * self.out) @ self.into.T)
+        rise = np.maximum(way + start, 0) - np.maximum(start, 0)
+        slope = np.where(still, start > 0, rise / np.where(still, 1, way)) * self.out
+        part: FloatArray = np.column_stack([values * (slope @ self.into.T), (slope * own).sum(axis=1)])
         return part
+
+    def _own(self, items: IntArray) -> FloatArray:
+        own: FloatArray = self.item[np.minimum(items, self.item.shape[0] - 1)]
+        return own
 
 
 TINY = 1e-6

@@ -4,7 +4,7 @@ On disk it is named arrays and a manifest that lists each kind's sources (bundle
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import overload
 
 import numpy as np
@@ -191,7 +191,7 @@ def _ranker(trained: tuple[str, ...], learned: Arrays, columns: tuple[str, ...])
     moved = _moved(weights.T, at, len(columns)).T
     if layer is not None:
         bias = _moved(layer.bias, np.arange(layer.bias.shape[0]), ROWS)
-        layer = Layer(_moved(layer.into, at, len(columns)), bias, layer.out)
+        layer = replace(layer, into=_moved(layer.into, at, len(columns)), bias=bias)
     return Ranker(columns, moved if rows == 1 else _moved(moved, np.arange(rows), ROWS), layer)
 
 
@@ -211,8 +211,14 @@ def _layer(learned: Arrays, columns: int) -> Layer | None:
     if "layer_into" not in learned:
         return None
     layer = Layer(*(np.asarray(learned[f"layer_{f.name}"], np.float32) for f in fields(Layer)))
-    fits = layer.into.ndim == layer.bias.ndim == 2 and layer.bias.shape[0] <= ROWS
-    if not fits or layer.into.shape != (columns, layer.out.size) or layer.bias.shape[1:] != layer.out.shape:
+    tables = (layer.into, layer.bias, layer.item, layer.last)
+    fits = layer.out.ndim == 1 and all(table.ndim == 2 and table.shape[1] == layer.out.size for table in tables)
+    if (
+        not fits
+        or layer.into.shape[0] != columns
+        or layer.bias.shape[0] > ROWS
+        or not len(layer.item) * len(layer.last)
+    ):
         raise ValueError("the ranker's layer is not one row per column and per situation, and one column per unit")
     return layer
 

@@ -100,7 +100,7 @@ class Ranker:
                 total[part.at] += w @ (part.values - part.floor[:, None])
         if self.layer is not None and not _is_stranger(query):
             met = singled_out(scores, total.size)
-            total[met] += self.layer.lift(situation(query), _matrix(scores, met))
+            total[met] += self.layer.lift(_start(self.layer, query), met, _matrix(scores, met))
         late, owed = self._owed(query, scores, weight)
         total[late] += owed
         return total
@@ -118,7 +118,7 @@ class Ranker:
         own = np.concatenate([values_at(part, late) * (part.at is not None) for part in scores])
         said = weight @ own
         if self.layer is not None:
-            said += self.layer.lift(situation(query), _matrix(scores, late))
+            said += self.layer.lift(_start(self.layer, query), late, _matrix(scores, late))
         return late, np.maximum(own[self.columns.index(OWN)] - said, 0)
 
     def contributions(self, query: Query, scores: Sequence[Scores], positions: IntArray) -> FloatArray:
@@ -130,7 +130,7 @@ class Ranker:
         lift: FloatArray = weight[:, None] * np.concatenate(lifts)
         if self.layer is not None and not _is_stranger(query):
             met = singled_out(scores, size)
-            parts = self.layer.parts(situation(query), _matrix(scores, met)).T
+            parts = self._layer_parts(self.layer, query, met, scores)
             lift += spread_out(parts, met, positions) - parts.sum(axis=1, keepdims=True) / size
         late, owed = self._owed(query, scores, weight)
         if late.size:
@@ -138,6 +138,13 @@ class Ranker:
             extra[late] = owed
             lift[self.columns.index(OWN)] += extra[positions] - extra.mean()
         return lift
+
+    def _layer_parts(self, layer: Layer, query: Query, met: IntArray, scores: Sequence[Scores]) -> FloatArray:
+        """Shape (columns, k): what each column adds in the layer; what the item itself adds is popularity's."""
+        parts = layer.parts(_start(layer, query), met, _matrix(scores, met)).T
+        shared = self.columns.index(POPULAR) if POPULAR in self.columns else 0
+        parts[shared] += parts[-1]
+        return parts[:-1]
 
     @staticmethod
     def probabilities(blended: FloatArray) -> FloatArray:
@@ -181,6 +188,12 @@ def spread_out(values: FloatArray, at: IntArray, positions: IntArray) -> FloatAr
 def _matrix(scores: Sequence[Scores], positions: IntArray) -> FloatArray:
     """Shape (k, columns): what all sources say of some positions, less the floor."""
     return np.concatenate([values_at(part, positions) for part in scores]).T
+
+
+def _start(layer: Layer, query: Query) -> FloatArray:
+    """Where the layer's units stand at a question."""
+    item = query.history.item
+    return layer.start(situation(query), int(item[-1]) if item.size else layer.last.shape[0])
 
 
 def _is_stranger(query: Query) -> bool:

@@ -28,6 +28,9 @@ def benchmark_next_use(
         bool, typer.Option("--stability", help="Also show what a calm page costs, at several settings.")
     ] = False,
     k: Annotated[int, typer.Option(min=1, max=1000, help="How many that page shows.")] = 6,
+    calibration: Annotated[
+        bool, typer.Option("--calibration", help="Also show how often the first item's probability is right.")
+    ] = False,
     seed: int = 7,
     as_json: Json = False,
 ) -> None:
@@ -35,6 +38,9 @@ def benchmark_next_use(
 
     With --stability also how many places of a page of --k items change from one event to the next, at several
     settings of a placement's `stability`, and what share of the hits that loses; `*` marks the default.
+
+    With --calibration also what the first item's probability promised in each of 15 bins of equally many questions,
+    from the least sure to the surest, and how often it was kept.
 
     Example: `murmeli benchmark next-use --events log.csv.gz --map customer=user,item=command,at=time --stability`
     """
@@ -45,7 +51,8 @@ def benchmark_next_use(
     with progress(as_json) as report:
         document = run(events, mapping_of(map_), split=split, seed=seed, calm=calm, progress=report)
     curve = [calm_table(rows_of(document, "stability"))] if calm else []
-    show(document, as_json, measures("next use", rows_of(document)), *curve, footer(document))
+    bins = [table_of("Calibration of the first item", rows_of(document, "calibration"))] if calibration else []
+    show(document, as_json, measures("next use", rows_of(document)), *curve, *bins, footer(document))
 
 
 @benchmark_app.command("top-n")

@@ -10,12 +10,13 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from pydantic import JsonValue
 
 from recommender.history import Items, Query
-from recommender.metrics import Values, calibration_error
+from recommender.metrics import Values, calibration_error, reliability
 from recommender.model import KindModel
 from recommender.settings import Training
 from recommender.sources.base import Source
@@ -64,7 +65,8 @@ def next_use(
     calm: Calm | None = None,
     progress: Report = lambda *_: None,
 ) -> list[Row]:
-    """One row for each ranker: `name`, `hit@1`, `hit@3`, `hit@5`, `mrr` and its interval, `n`, and for ours `ece`.
+    """One row for each ranker: `name`, `hit@1`, `hit@3`, `hit@5`, `mrr` and its interval, `n`, and for ours `ece` and
+    `reliability`, see recommender/metrics.py.
 
     fit: what makes a model of the earlier part; None is what the product does.
     calm: is shown our scores for each question.
@@ -83,7 +85,9 @@ def next_use(
     answers = ask(trial, rankings, calm, progress)
     who = trial.log.who[trial.asked]
     rows = [row_of(name, said.rank, who) for name, said in answers.items()]
-    rows[0]["ece"] = calibration_error(answers[OURS].sure, answers[OURS].rank == 1)
+    ours = answers[OURS]
+    rows[0]["ece"] = calibration_error(ours.sure, ours.rank == 1)
+    rows[0]["reliability"] = [list(line) for line in reliability(ours.sure, ours.rank == 1)]
     return rows
 
 
@@ -153,13 +157,19 @@ def _surest(score: FloatArray) -> float:
 def run(
     path: Path, mapping: Mapping[str, str], *, split: float, seed: int, calm: Calm | None = None, progress: Report
 ) -> dict[str, JsonValue]:
-    """The benchmark on a file, as one JSON document; `stability` is what calm costs, where that is asked for."""
+    """The benchmark on a file, as one JSON document; `stability` is what calm costs, where that is asked for.
+
+    `calibration`: of each of 15 bins of equally many questions what the first item's probability promised and how
+    often it was right, on average, and how many they are.
+    """
     started = time.perf_counter()
     log, items = read_log(path, mapping, lambda share, _: progress("read", share, 1))
-    results: list[JsonValue] = [*next_use(log, items, split=split, seed=seed, calm=calm, progress=progress)]
+    rows = next_use(log, items, split=split, seed=seed, calm=calm, progress=progress)
+    bins: Any = rows[0].pop("reliability")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     seconds = time.perf_counter() - started
-    document: dict[str, JsonValue] = {"task": "next-use", "results": results}
+    calibration: list[JsonValue] = [dict(zip(("promised", "kept", "n"), line, strict=True)) for line in bins]
+    document: dict[str, JsonValue] = {"task": "next-use", "results": [*rows], "calibration": calibration}
     if calm:
         document["stability"] = [*calm.rows()]
     return document | {"seconds": round(seconds, 2), "peak_rss_mb": round(peak, 1)}

@@ -31,6 +31,15 @@ CHAINS = {
 SKIPS = 3
 """How many steps back a single step is still taken to matter."""
 
+LONGEST = 32
+"""A run of steps that was met before is followed back so far."""
+
+ALIKE = 6
+"""How many steps before an item's last use are compared with the last steps, place by place."""
+
+RUNS = ("run", "deepest", "depth", "alike")
+"""How an item's uses in the past stand to the last steps; see `_runs`."""
+
 BASE = 8
 """Half-life, in uses, of the frequency that the shortest order leans on."""
 
@@ -61,7 +70,7 @@ class Transitions:
     @property
     def columns(self) -> tuple[str, ...]:
         own = (f"order-{order}-{chain}" for chain in CHAINS for order in range(1, ORDERS + 1))
-        return (*own, *(f"skip-{back}" for back in range(2, SKIPS + 1)), "others-1", "others-2")
+        return (*own, *(f"skip-{back}" for back in range(2, SKIPS + 1)), *RUNS, "others-1", "others-2")
 
     def score(self, queries: Sequence[Query]) -> list[Scores]:
         return [self._score(query) for query in queries]
@@ -124,8 +133,43 @@ def _own(query: Query) -> FloatArray:
         same = np.flatnonzero(item[:-back] == item[-back]) + back if item.size > back else item[:0]
         shares.append(base.after(place[same], *CHAINS["cautious-64"]))
     values = np.array([share.of / share.floor for share in shares], np.float32)
-    logarithms: FloatArray = np.log(values, out=values)
-    return logarithms
+    return np.concatenate([np.log(values, out=values), _runs(query)])
+
+
+def _runs(query: Query) -> FloatArray:
+    """Shape (RUNS, m): how long the run of last steps was that the item followed, at the newest meeting of the longest
+    run (0 for all other items); how long, of at most DEPTH, the longest that the item ever followed, and the one that
+    it followed at its last use; how many of the ALIKE steps before that were, each in its place, those of now.
+    The first three as log(1 + steps).
+    """
+    item, mine, met = query.history.item, used(query), steps(query)
+    uses, size = item.size, mine.at.size
+    values = np.zeros((len(RUNS), size), np.float32)
+    if uses < 2:
+        return values
+    depth = np.zeros(uses, np.float32)
+    for order, after in enumerate((*met.matches, *met.deeper), start=1):
+        depth[after] = order
+        values[1, mine.place[after]] = order
+        newest = after[-1]
+    if met.matches:
+        values[0, mine.place[newest]] = _run(item, int(newest))
+    values[2, mine.place] = depth
+    latest = np.full(size, -1)
+    latest[mine.place] = np.arange(uses)
+    back = np.arange(1, min(ALIKE, uses - 1) + 1)[:, None]
+    before = latest - back
+    values[3] = ((item[np.maximum(before, 0)] == item[-back]) & (before >= 0)).sum(axis=0)
+    np.log1p(values[:3], out=values[:3])
+    return values
+
+
+def _run(item: IntArray, at: int) -> int:
+    """How many steps before a use, at most LONGEST, were the last steps."""
+    there, now = item[max(at - LONGEST, 0) : at][::-1], item[::-1][:LONGEST]
+    size = min(there.size, now.size)
+    other = np.flatnonzero(there[:size] != now[:size])
+    return int(other[0]) if other.size else size
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -76,7 +76,7 @@ def layered() -> Model:
     """The bank with a layer."""
     model, draw = bank(), np.random.default_rng(1)
     part = model.kinds[Kind.FEATURE]
-    shapes = ((len(part.ranker.columns), 3), (ROWS, 3), (3,))
+    shapes = ((len(part.ranker.columns), 3), (ROWS, 3), (6, 3), (6, 3), (3,))
     layer = Layer(*(draw.normal(0, 0.1, shape).astype(np.float32) for shape in shapes))
     return Model({**model.kinds, Kind.FEATURE: replace(part, ranker=replace(part.ranker, layer=layer))})
 
@@ -106,7 +106,7 @@ def test_a_layer_from_before_a_column_and_a_situation_counts_nothing_for_them() 
     assert not ranker.layer.bias[-1].any()
 
 
-@pytest.mark.parametrize("name", ["layer_into", "layer_bias", "layer_out"])
+@pytest.mark.parametrize("name", ["layer_into", "layer_bias", "layer_item", "layer_last", "layer_out"])
 def test_a_layer_whose_parts_do_not_fit_is_refused(name: str) -> None:
     arrays = model_arrays(layered())
     arrays[f"feature.ranker.{name}"] = arrays[f"feature.ranker.{name}"][..., :-1]

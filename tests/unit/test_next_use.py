@@ -1,6 +1,8 @@
 """The benchmark's protocol, on logs whose figures can be worked out by hand."""
 
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from training.fit.kind import Subject, fit_by_habit
 from training.fit.popularity import fit_popularity
 from training.fit.ranker import fit_ranker
 from training.fit.transitions import fit_transitions
-from training.next_use import next_use
+from training.next_use import next_use, run
 
 
 def figures(*customers: str, split: float = 0.5) -> dict[str, Row]:
@@ -91,3 +93,15 @@ def test_the_blend_is_never_behind_most_used_or_most_recent(habit: Callable[[np.
     customers = [habit(random) for _ in range(8)]
     rows = {row["name"]: row["mrr"] for row in next_use(log_of_letters(*customers), letters("abcde"), fit=blended)}
     assert float(str(rows["murmeli"])) >= max(float(str(rows[name])) for name in ("most-used", "most-recent")) - 0.01
+
+
+def test_the_calibration_s_bins_hold_every_question_and_add_up_to_the_error(tmp_path: Path) -> None:
+    lines = [
+        f"{who},{letter},2026-01-01T10:{at:02}:00Z" for who in "xy" for at, letter in enumerate("abcabdabcabe" * 4)
+    ]
+    (tmp_path / "log.csv").write_text("\n".join(["customer,item,at", *lines]))
+    document: Any = run(tmp_path / "log.csv", {}, split=0.5, seed=1, progress=lambda *_: None)
+    ours, bins = document["results"][0], document["calibration"]
+    assert sum(bin_["n"] for bin_ in bins) == ours["n"] == 48
+    gap = sum(bin_["n"] * abs(bin_["promised"] - bin_["kept"]) for bin_ in bins) / 48
+    assert ours["ece"] == pytest.approx(gap)

@@ -1,10 +1,12 @@
 """Transitions on histories of a few letters: what followed before follows again."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from recommender.features import ORDERS, steps
-from recommender.sources.transitions import Transitions
+from recommender.features import DEPTH, ORDERS, steps
+from recommender.sources.transitions import ALIKE, LONGEST, RUNS, Transitions
 from recommender.types import FloatArray
 from tests.unit.steps import asked, column, letters, log_of_letters, positions
 from training.fit.transitions import fit_transitions
@@ -98,3 +100,32 @@ def test_the_table_holds_ascending_keys_and_ascending_items_within_each() -> Non
     assert (np.diff(table.key) > 0).all()
     for start, end in zip(table.starts[:-1], table.starts[1:], strict=True):
         assert (np.diff(table.item[start:end]) > 0).all()
+
+
+def slow_runs(text: str) -> dict[str, dict[str, float]]:
+    """By name and letter, step by step, from the definitions."""
+    found: dict[str, dict[str, float]] = {name: dict.fromkeys(text, 0.0) for name in RUNS}
+    runs = [next((k for k in range(t + 1) if k == t or text[t - 1 - k] != text[-1 - k]), 0) for t in range(len(text))]
+    best = max((min(run, DEPTH) for run in runs), default=0)
+    for t, letter in enumerate(text):
+        if best and min(runs[t], DEPTH) == best:
+            found["run"] = dict.fromkeys(text, 0.0) | {letter: np.log1p(min(runs[t], LONGEST))}
+        found["deepest"][letter] = max(found["deepest"][letter], np.log1p(min(runs[t], DEPTH)))
+        found["depth"][letter] = np.log1p(min(runs[t], DEPTH))
+        back = range(1, min(ALIKE, t, len(text) - 1) + 1)
+        found["alike"][letter] = sum(text[t - k] == text[-k] for k in back)
+    return found
+
+
+@pytest.mark.parametrize("text", ["a", "ab", "aaaa", "abcabcab", "abcdxyz" * 8, "abaabbaabxyzabaabbaab"])
+def test_runs_are_what_stepping_through_the_history_finds(text: str) -> None:
+    for name, wanted in slow_runs(text).items():
+        told = own(name, text)
+        assert {letter: told[positions(ITEMS, letter)[0]] for letter in wanted} == pytest.approx(wanted), name
+
+
+def test_an_item_whose_uses_are_only_counted_stood_in_no_run() -> None:
+    query = asked(ITEMS, "ababa")
+    history = replace(query.history, older_item=np.array([D]), older_count=np.array([3]))
+    for name in RUNS:
+        assert column(NOBODY, name, replace(query, history=history))[D] == 0

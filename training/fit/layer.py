@@ -5,7 +5,7 @@ minus the log of the softmax at what came next.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +32,9 @@ DECAY = 0.02
 MOMENTS = (0.9, 0.999)
 """How much of the mean and of the variance of past slopes each step keeps."""
 
+STILL = 1e-4
+"""A slope that is usually smaller than this moves little: that of a row few questions speak of."""
+
 Losses = npt.NDArray[np.float64]
 
 
@@ -40,7 +43,7 @@ def fit_layer(replay: Replay, seed: int) -> tuple[FloatArray, Layer]:
     scale = np.maximum(replay.values.std(axis=0, dtype=np.float64), 1e-3).astype(np.float32)
     with threadpool_limits(1, "blas"):
         weight, layer = _learn(replay, scale, np.random.default_rng(seed))
-    return (weight / scale)[None], Layer(layer.into / scale[:, None], layer.bias, layer.out)
+    return (weight / scale)[None], replace(layer, into=layer.into / scale[:, None])
 
 
 def losses(replay: Replay, weights: FloatArray, layer: Layer | None = None) -> Losses:
@@ -48,12 +51,14 @@ def losses(replay: Replay, weights: FloatArray, layer: Layer | None = None) -> L
     found = []
     for batch in _batches(replay, np.arange(replay.questions)):
         score = batch.stands_for.copy()
-        for rows, first, size in zip(batch.rows, batch.starts, np.diff(batch.starts), strict=False):
-            part = slice(first, first + size)
+        for question, rows in enumerate(batch.rows):
+            first = batch.starts[question]
+            part = slice(first, batch.starts[question + 1])
             score[part] += batch.values[part] @ weights[rows if weights.shape[0] > 1 else [0]].sum(axis=0)
             if layer is not None:
                 met = first + np.flatnonzero(batch.met[part])
-                score[met] += layer.lift(rows, batch.values[met])
+                start = layer.start(rows, int(batch.last[question]))
+                score[met] += layer.lift(start, batch.item[met], batch.values[met])
         found.append(surprise(score, batch.starts[:-1], batch.right)[1].astype(np.float64))
     return np.concatenate(found)
 
@@ -65,7 +70,8 @@ def _learn(replay: Replay, scale: FloatArray, rng: np.random.Generator) -> tuple
     into = rng.normal(0, columns**-0.5, (columns, UNITS)).astype(np.float32)
     bias = np.zeros((ROWS, UNITS), np.float32)
     out = rng.normal(0, 0.1 * UNITS**-0.5, UNITS).astype(np.float32)
-    layer, learned = Layer(into, bias, out), (weight, into, bias, out)
+    item, last = (np.zeros((replay.tabled + 1, UNITS), np.float32) for _ in range(2))
+    layer, learned = Layer(into, bias, item, last, out), (weight, into, bias, item, last, out)
     descent = _Descent([np.zeros_like(part) for part in learned], [np.zeros_like(part) for part in learned])
     steps, number = EPOCHS * -(-replay.questions // BATCH), 0
     for _ in range(EPOCHS):
@@ -89,7 +95,7 @@ class _Descent:
         for part, slope, mean, square in zip(learned, slopes, self.mean, self.square, strict=True):
             np.add(mean, (1 - MOMENTS[0]) * (slope - mean), out=mean)
             np.add(square, (1 - MOMENTS[1]) * (slope**2 - square), out=square)
-            wanted = mean / fair_mean / (np.sqrt(square / fair_square) + 1e-8) + DECAY * part
+            wanted = mean / fair_mean / (np.sqrt(square / fair_square) + STILL) + DECAY * part
             np.subtract(part, step * wanted, out=part, casting="same_kind")
 
 
@@ -99,32 +105,32 @@ def _batches(replay: Replay, order: IntArray) -> Iterator[Replay]:
         yield replay.some(order[first : first + BATCH])
 
 
-def _slopes(
-    batch: Replay, scale: FloatArray, weight: FloatArray, layer: Layer
-) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-    """The slope of a batch's mean loss, by `weight` and by the layer's `into`, `bias` and `out`."""
+def _slopes(batch: Replay, scale: FloatArray, weight: FloatArray, layer: Layer) -> tuple[FloatArray, ...]:
+    """The slope of a batch's mean loss, by `weight` and by the layer's fields, in their order."""
     size, met = batch.questions, batch.met
-    values = batch.values / scale
+    values, item = batch.values / scale, batch.item[met]
     singled, question = values[met], np.repeat(np.arange(size), np.diff(batch.starts))[met]
-    bias = layer.bias[batch.rows].sum(axis=1)
-    units, rest = np.maximum(singled @ layer.into + bias[question], 0), np.maximum(bias, 0)
+    start = layer.bias[batch.rows].sum(axis=1) + layer.last[batch.last]
+    units, rest = np.maximum(singled @ layer.into + layer.item[item] + start[question], 0), np.maximum(start, 0)
     score: FloatArray = (values @ weight + batch.stands_for).astype(np.float32)
     score[met] += units @ layer.out - (rest @ layer.out)[question]
     excess = surprise(score, batch.starts[:-1], batch.right)[0] / np.float32(size)
-    slope_weight = excess @ values
+    by_weight = excess @ values
     excess = excess[met]
     back = excess[:, None] * layer.out * (units > 0)
     total = np.bincount(question, excess, size).astype(np.float32)
-    each = _by_question(back, question, size) - total[:, None] * layer.out * (rest > 0)
-    slope_bias = np.zeros_like(layer.bias)
-    np.add.at(slope_bias, batch.rows, each[:, None, :])
-    return slope_weight, singled.T @ back, slope_bias, units.T @ excess - total @ rest
+    each = _added_up(back, question, size) - total[:, None] * layer.out * (rest > 0)
+    by_bias = _added_up(np.repeat(each, batch.rows.shape[1], axis=0), batch.rows.ravel(), ROWS)
+    by_item, by_last = _added_up(back, item, len(layer.item)), _added_up(each, batch.last, len(layer.last))
+    by_item[-1] = by_last[-1] = 0
+    return by_weight, singled.T @ back, by_bias, by_item, by_last, units.T @ excess - total @ rest
 
 
-def _by_question(values: FloatArray, question: IntArray, size: int) -> FloatArray:
-    """Shape (size, n): rows added up by the question they belong to, ascending."""
+def _added_up(values: FloatArray, row: IntArray, size: int) -> FloatArray:
+    """Shape (size, n): values of shape (k, n) added up by the row that each belongs to."""
     total = np.zeros((size, values.shape[1]), np.float32)
-    if question.size:
-        first = np.flatnonzero(np.diff(question, prepend=-1))
-        total[question[first]] = np.add.reduceat(values, first, axis=0)
+    if row.size:
+        order = np.argsort(row, kind="stable")
+        first = np.flatnonzero(np.diff(row[order], prepend=-1))
+        total[row[order[first]]] = np.add.reduceat(values[order], first, axis=0)
     return total

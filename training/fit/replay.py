@@ -46,13 +46,17 @@ class Replay:
 
     values: shape (total, columns), of the items that compete, question by question; starts: (questions + 1,).
     stands_for: (total,), the logarithm of how many items each speaks for.
-    met: (total,), whether a source singles the item out.
+    met: (total,), whether a source singles the item out. item: (total,), its row in the layer's table of items.
+    last: (questions,), the row of the item used last. tabled: how many items have a row; the next is all others'.
     right: (total,), which ones are right answers; each question has one or more. rows: (questions, r): see `situation`.
     """
 
     values: FloatArray
     stands_for: FloatArray
     met: BoolArray
+    item: IntArray
+    last: IntArray
+    tabled: int
     starts: IntArray
     right: BoolArray
     rows: IntArray
@@ -67,17 +71,30 @@ class Replay:
         size = self.starts[chosen + 1] - self.starts[chosen]
         starts = np.concatenate([[0], np.cumsum(size)]).astype(np.int64)
         at = np.arange(starts[-1]) + np.repeat(self.starts[chosen] - starts[:-1], size)
-        return Replay(self.values[at], self.stands_for[at], self.met[at], starts, self.right[at], self.rows[chosen])
+        return Replay(
+            self.values[at],
+            self.stands_for[at],
+            self.met[at],
+            self.item[at],
+            self.last[chosen],
+            self.tabled,
+            starts,
+            self.right[at],
+            self.rows[chosen],
+        )
 
 
 def joined(replays: Sequence[Replay]) -> Replay:
-    """The questions of several, one after the other."""
+    """The questions of several about the same items, one after the other."""
     shift = np.cumsum([0, *(replay.values.shape[0] for replay in replays)])
     starts = (replay.starts[:-1] + before for replay, before in zip(replays, shift, strict=False))
     return Replay(
         np.concatenate([replay.values for replay in replays]),
         np.concatenate([replay.stands_for for replay in replays]),
         np.concatenate([replay.met for replay in replays]),
+        np.concatenate([replay.item for replay in replays]),
+        np.concatenate([replay.last for replay in replays]),
+        replays[0].tabled,
         np.concatenate([*starts, shift[-1:]]),
         np.concatenate([replay.right for replay in replays]),
         np.concatenate([replay.rows for replay in replays]),
@@ -111,7 +128,8 @@ def replay_log(
     """What the sources say to each question."""
     width = sum(len(source.columns) for source in sources)
     values, stands_for, met = [np.zeros((0, width), np.float32)], [np.zeros(0, np.float32)], [np.zeros(0, np.bool_)]
-    right, rows = [np.zeros(0, np.bool_)], []
+    item, last, right, rows = [np.zeros(0, np.int64)], [], [np.zeros(0, np.bool_)], []
+    tabled = items.known if items.known <= MANY else 0
     contest = contest_of(items)
     for one in asked:
         scores = [source.score([one.query])[0] for source in sources]
@@ -124,12 +142,18 @@ def replay_log(
             np.repeat([0, np.log(items.codes.size / contest.rest)], [rivals.size, rest.size]).astype(np.float32)
         )
         met.append(np.isin(both, singled_out(scores, items.codes.size)))
+        used = one.query.history.item
+        item.append(np.minimum(both, tabled))
+        last.append(min(int(used[-1]), tabled) if used.size else tabled)
         right.append(np.isin(both, one.wanted))
         rows.append(situation(one.query) if situations else np.zeros(1, np.int64))
     return Replay(
         np.concatenate(values),
         np.concatenate(stands_for),
         np.concatenate(met),
+        np.concatenate(item),
+        np.array(last, np.int64),
+        tabled,
         np.cumsum([part.size for part in stands_for], dtype=np.int64),
         np.concatenate(right),
         np.array(rows, np.int64).reshape(len(rows), len(rows[0]) if rows else 0),
