@@ -35,11 +35,12 @@ def tokens_of(item: Item) -> IntArray:
 def pieces_of(item: Item) -> IntArray:
     """The codes that texts are compared by: the tokens, the words of long attributes, every three letters of a word.
 
-    A word is taken with its two ends, so that `cups` shares `<cu` and `cup` with `cup`, and `lamp` nothing.
+    A word is taken with its two ends, so that `cups` shares `<cu` and `cup` with `cup`, and `lamp` nothing. Of an
+    item without a title its id is cut so where it has a space: ids are often numbers, whose digits say nothing.
     """
     longer = [value for value in (item.attributes or {}).values() if isinstance(value, str)]
     said = [words for words in map(_words, longer) if len(words) > 1]
-    title = _words(item.title or item.id)
+    title = _words(item.title or (item.id if " " in item.id else ""))
     texts = {f"word={word}" for words in said for word in words}
     texts |= {
         f"piece={edged[at : at + 3]}" for edged in (f"<{word}>" for word in title) for at in range(len(edged) - 2)
@@ -153,13 +154,13 @@ class _KindOf:
         self._hidden: set[int] = set()
 
     def put(self, item: Item) -> None:
-        code = code64(item.id)
+        code, before = code64(item.id), self._tokens.get(code64(item.id), _NONE)
         self._tokens[code] = tokens_of(item)
         if self._trained.positions(np.array([code]))[0] < 0:
             self._late[code] = item.id
             if self._find_kin:
                 self._kin[code] = self._find_kin(pieces_of(item))
-        else:
+        elif not np.array_equal(before, self._tokens[code]):
             self._stale = True
         (self._hidden.discard if item.available else self._hidden.add)(code)
 

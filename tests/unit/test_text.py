@@ -145,6 +145,11 @@ def test_words_of_a_long_attribute_count_as_those_of_a_title() -> None:
     assert code64("word=cup") in pieces_of(content("x", description="a cup for tea"))
 
 
+def test_an_id_is_cut_into_pieces_only_where_it_is_a_text() -> None:
+    assert code64("piece=cup") in pieces_of(Item("red cup", Kind.CONTENT))
+    assert pieces_of(Item("12345", Kind.CONTENT)).tolist() == [code64("word=12345")]
+
+
 def test_kin_are_few_however_much_is_said() -> None:
     many = known_items(*(content(f"cup {number} " + "tea " * number) for number in range(200)))
     at, _ = fit_text(many).kin(pieces_of(content("cup tea " + " ".join(map(str, range(400))))))
