@@ -49,6 +49,9 @@ K = 20
 ORDERS = 20
 """Random orders, over which the row of that name is the mean."""
 
+SOME = 100
+"""A source that tells no two new items apart on so many pages has no row."""
+
 CHUNK = 50_000
 
 _TERM = re.compile(r"\w\w+")
@@ -182,8 +185,12 @@ def among_new(exam: Exam, model: KindModel, seed: int) -> Iterator[Row]:
     pages_ = [(replace(query, items=shelf), wanted) for query, wanted in pages_ if wanted.size]
     wanted = [right for _, right in pages_]
     rankings: dict[str, Ranking] = {"murmeli": model_ranking(model), "nearest description": nearest_description(exam)}
-    for source in model.sources:
-        rankings[f"{source.name} alone"] = model_ranking(KindModel(model.codes, model.ids, (source,), alone(source)))
+    parts = {
+        f"{source.name} alone": model_ranking(KindModel(model.codes, model.ids, (source,), alone(source)))
+        for source in model.sources
+    }
+    some = [query for query, _ in pages_[:SOME]]
+    rankings |= {name: part for name, part in parts.items() if any(np.ptp(part(query)[exam.new]) for query in some)}
     ours: Values | None = None
     for name, ranking in rankings.items():
         lists = _lists(np.where(exam.new, ranking(query), -np.inf) for query, _ in pages_)
