@@ -36,29 +36,42 @@ class Layer:
         start: FloatArray = self.bias[rows].sum(axis=0) + self.last[min(last, self.last.shape[0] - 1)]
         return start
 
-    def lift(self, start: FloatArray, items: IntArray, values: FloatArray) -> FloatArray:
-        """Shape (k,): what the layer adds to k items above an unknown one at the floor of all columns.
+    def way(self, items: IntArray, values: FloatArray) -> FloatArray:
+        """Shape (k, units): how far the units go from an unknown item at the floor of all columns to these items.
 
         items: their positions, shape (k,). values: (k, columns), above the floor.
         """
-        units = values @ self.into
-        units += self._own(items) + start
+        way = values @ self.into
+        way += self._own(items)
+        return way
+
+    def lift(self, start: FloatArray, way: FloatArray) -> FloatArray:
+        """Shape (k,): what the layer adds to k items above an unknown one at the floor of all columns."""
+        units = way + start
         added: FloatArray = np.maximum(units, 0, out=units) @ self.out - np.maximum(start, 0) @ self.out
         return added
 
-    def parts(self, start: FloatArray, items: IntArray, values: FloatArray) -> FloatArray:
-        """Shape (k, columns + 1): each column's part of `lift`, which they add up to, and the item's own.
+    def slope(self, start: FloatArray, way: FloatArray) -> FloatArray:
+        """Shape (k, units): the slope of `lift` by each unit, on average on the straight way from the floor.
 
-        The integral of the slope on the straight way from the floor to the item, which is exact for rectified units.
+        Columns times their slope add up to the lift, exactly so for rectified units: integrated gradients.
         Sundararajan, Taly & Yan, "Axiomatic attribution for deep networks", 2017.
         """
-        own = self._own(items)
-        way = values @ self.into + own
         still = np.abs(way) < TINY
         rise = np.maximum(way + start, 0) - np.maximum(start, 0)
-        slope = np.where(still, start > 0, rise / np.where(still, 1, way)) * self.out
-        part: FloatArray = np.column_stack([values * (slope @ self.into.T), (slope * own).sum(axis=1)])
+        slope: FloatArray = np.where(still, start > 0, rise / np.where(still, 1, way)) * self.out
+        return slope
+
+    def parts(self, slope: FloatArray, items: IntArray, values: FloatArray) -> FloatArray:
+        """Shape (k, columns + 1): each column's part of `lift`, which they add up to, and the item's own."""
+        part: FloatArray = np.column_stack([values * (slope @ self.into.T), (slope * self._own(items)).sum(axis=1)])
         return part
+
+    def total(self, slope: FloatArray, items: IntArray, values: FloatArray) -> FloatArray:
+        """Shape (columns + 1,): the sum of `parts` over all k items, at a fraction of the price."""
+        by_column = ((values.T @ slope) * self.into).sum(axis=1)
+        total: FloatArray = np.append(by_column, np.vdot(slope, self._own(items)))
+        return total
 
     def _own(self, items: IntArray) -> FloatArray:
         own: FloatArray = self.item[np.minimum(items, self.item.shape[0] - 1)]

@@ -99,8 +99,8 @@ class Ranker:
             else:
                 total[part.at] += w @ (part.values - part.floor[:, None])
         if self.layer is not None and not _is_stranger(query):
-            met = singled_out(scores, total.size)
-            total[met] += self.layer.lift(_start(self.layer, query), met, _matrix(scores, met))
+            seen = _seen(self.layer, query, scores)
+            total[seen.met] += self.layer.lift(seen.start, seen.way)
         late, owed = self._owed(query, scores, weight)
         total[late] += owed
         return total
@@ -118,7 +118,8 @@ class Ranker:
         own = np.concatenate([values_at(part, late) * (part.at is not None) for part in scores])
         said = weight @ own
         if self.layer is not None:
-            said += self.layer.lift(_start(self.layer, query), late, _matrix(scores, late))
+            seen = _seen(self.layer, query, scores)
+            said += self.layer.lift(seen.start, seen.way[np.searchsorted(seen.met, late)])
         return late, np.maximum(own[self.columns.index(OWN)] - said, 0)
 
     def contributions(self, query: Query, scores: Sequence[Scores], positions: IntArray) -> FloatArray:
@@ -129,9 +130,7 @@ class Ranker:
         weight = self.weigh(query)
         lift: FloatArray = weight[:, None] * np.concatenate(lifts)
         if self.layer is not None and not _is_stranger(query):
-            met = singled_out(scores, size)
-            parts = self._layer_parts(self.layer, query, met, scores)
-            lift += spread_out(parts, met, positions) - parts.sum(axis=1, keepdims=True) / size
+            lift += self._layer_lift(self.layer, _seen(self.layer, query, scores), positions, size)
         late, owed = self._owed(query, scores, weight)
         if late.size:
             extra = np.zeros(size, np.float32)
@@ -139,12 +138,18 @@ class Ranker:
             lift[self.columns.index(OWN)] += extra[positions] - extra.mean()
         return lift
 
-    def _layer_parts(self, layer: Layer, query: Query, met: IntArray, scores: Sequence[Scores]) -> FloatArray:
+    def _layer_lift(self, layer: Layer, seen: "_Seen", positions: IntArray, size: int) -> FloatArray:
         """Shape (columns, k): what each column adds in the layer; what the item itself adds is popularity's."""
-        parts = layer.parts(_start(layer, query), met, _matrix(scores, met)).T
+        slope = layer.slope(seen.start, seen.way)
+        wanted = np.zeros(size, np.bool_)
+        wanted[positions] = True
+        chosen = np.flatnonzero(wanted[seen.met])
+        parts = layer.parts(slope[chosen], seen.met[chosen], seen.values[chosen]).T
+        mean = layer.total(slope, seen.met, seen.values)[:, None] / np.float32(size)
+        lift = spread_out(parts, seen.met[chosen], positions) - mean
         shared = self.columns.index(POPULAR) if POPULAR in self.columns else 0
-        parts[shared] += parts[-1]
-        return parts[:-1]
+        lift[shared] += lift[-1]
+        return lift[:-1]
 
     @staticmethod
     def probabilities(blended: FloatArray) -> FloatArray:
@@ -185,15 +190,45 @@ def spread_out(values: FloatArray, at: IntArray, positions: IntArray) -> FloatAr
     return found
 
 
-def _matrix(scores: Sequence[Scores], positions: IntArray) -> FloatArray:
-    """Shape (k, columns): what all sources say of some positions, less the floor."""
-    return np.concatenate([values_at(part, positions) for part in scores]).T
+@dataclass(frozen=True, slots=True, eq=False)
+class _Seen:
+    """What a layer saw in a question, kept in its memo for the reasons.
+
+    met: shape (k,), the positions that a source singles out. values: (k, columns), theirs. start, way: see Layer.
+    """
+
+    layer: Layer
+    met: IntArray
+    values: FloatArray
+    start: FloatArray
+    way: FloatArray
 
 
-def _start(layer: Layer, query: Query) -> FloatArray:
-    """Where the layer's units stand at a question."""
-    item = query.history.item
-    return layer.start(situation(query), int(item[-1]) if item.size else layer.last.shape[0])
+def _seen(layer: Layer, query: Query, scores: Sequence[Scores]) -> _Seen:
+    seen = query.memo.get("layer")
+    if not isinstance(seen, _Seen) or seen.layer is not layer:
+        met = singled_out(scores, query.items.codes.size)
+        values = _matrix(scores, met)
+        item = query.history.item
+        start = layer.start(situation(query), int(item[-1]) if item.size else layer.last.shape[0])
+        seen = query.memo["layer"] = _Seen(layer, met, values, start, layer.way(met, values))
+    return seen
+
+
+def _matrix(scores: Sequence[Scores], met: IntArray) -> FloatArray:
+    """Shape (k, columns): what all sources say of all that `singled_out` found, less the floor."""
+    matrix = np.zeros((sum(part.floor.size for part in scores), met.size), np.float32)
+    column = 0
+    for part in scores:
+        rows = matrix[column : column + part.floor.size]
+        column += part.floor.size
+        if part.at is None:
+            np.subtract(part.values[:, met], part.floor[:, None], out=rows)
+        elif part.at.size == met.size:
+            np.subtract(part.values, part.floor[:, None], out=rows)
+        else:
+            rows[:, np.searchsorted(met, part.at)] = part.values - part.floor[:, None]
+    return matrix.T
 
 
 def _is_stranger(query: Query) -> bool:
@@ -203,6 +238,6 @@ def _is_stranger(query: Query) -> bool:
 
 def _lift(part: Scores, positions: IntArray, size: int) -> FloatArray:
     """Shape (columns, k): a source's values at some positions less their mean over all `size` items."""
-    mean = (part.values - part.floor[:, None]).sum(axis=1, keepdims=True) / size
-    lift: FloatArray = values_at(part, positions) - mean
+    mean = (part.values.sum(axis=1) - part.floor * part.values.shape[1]) / size
+    lift: FloatArray = values_at(part, positions) - mean[:, None]
     return lift

@@ -51,10 +51,13 @@ def test_the_parts_add_up_to_the_lift() -> None:
     start = layer.start(situation(QUERY), 1)
     values = np.random.default_rng(4).normal(0, 2, (50, 5)).astype(np.float32)
     values[7] = 0
-    parts = layer.parts(start, items, values)
-    assert parts.sum(axis=1) == pytest.approx(layer.lift(start, items, values), abs=1e-4)
+    way = layer.way(items, values)
+    slope = layer.slope(start, way)
+    parts = layer.parts(slope, items, values)
+    assert parts.sum(axis=1) == pytest.approx(layer.lift(start, way), abs=1e-4)
+    assert parts.sum(axis=0) == pytest.approx(layer.total(slope, items, values), rel=1e-3, abs=1e-3)
     assert not parts[7].any()
-    assert layer.lift(start, items, values)[7] == 0
+    assert layer.lift(start, way)[7] == 0
 
 
 def test_a_column_s_part_is_the_slope_s_integral_on_the_straight_way() -> None:
@@ -64,7 +67,7 @@ def test_a_column_s_part_is_the_slope_s_integral_on_the_straight_way() -> None:
     way = (np.arange(4000) + 0.5)[:, None] / 4000
     units = way * (values @ layer.into + layer.item[2]) + start
     slope = ((units > 0) * layer.out).mean(axis=0)
-    parts = layer.parts(start, item, values)[0]
+    parts = layer.parts(layer.slope(start, layer.way(item, values)), item, values)[0]
     assert parts[:3] == pytest.approx(values[0] * (slope @ layer.into.T), abs=5e-3)
     assert parts[3] == pytest.approx(slope @ layer.item[2], abs=5e-3)
 
@@ -73,7 +76,7 @@ def test_an_item_that_came_after_training_has_no_row_of_its_own() -> None:
     layer, values = random_layer(2, rows=3), np.zeros((2, 2), np.float32)
     start = layer.start(situation(QUERY), 9)
     assert start.tolist() == layer.bias[situation(QUERY)].sum(axis=0).tolist()
-    late, known = layer.lift(start, np.array([9, 1]), values)
+    late, known = layer.lift(start, layer.way(np.array([9, 1]), values))
     assert late == 0
     assert known != 0
 

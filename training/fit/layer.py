@@ -58,7 +58,7 @@ def losses(replay: Replay, weights: FloatArray, layer: Layer | None = None) -> L
             if layer is not None:
                 met = first + np.flatnonzero(batch.met[part])
                 start = layer.start(rows, int(batch.last[question]))
-                score[met] += layer.lift(start, batch.item[met], batch.values[met])
+                score[met] += layer.lift(start, layer.way(batch.item[met], batch.values[met]))
         found.append(surprise(score, batch.starts[:-1], batch.right)[1].astype(np.float64))
     return np.concatenate(found)
 
