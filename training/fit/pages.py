@@ -16,11 +16,11 @@ import numpy as np
 
 from recommender.history import Items
 from recommender.model import column_names, weights_by_hand
-from recommender.ranker import Ranker
+from recommender.ranker import ROWS, Ranker
 from recommender.sources.base import Source
 from recommender.types import DAY, IntArray, is_use
 from training.dataset import Log
-from training.fit.ranker import learn
+from training.fit.ranker import fit_weights
 from training.fit.replay import Replay, joined, replay_log, steps
 from training.questions import Asked, pages
 
@@ -39,7 +39,7 @@ AFFORDED = 3_000_000
 """Events that the sources may be fitted on, all windows together: a large log has fewer windows, one at least."""
 
 PAGES = 3_000
-"""So many pages are asked for at most, and about as many steps; half as many more would gain .001 of NDCG."""
+"""So many pages are asked for at most, and about as many steps: 2,500 and 2,500 lost .0014 of NDCG@20 on a shop's log."""
 
 Fit = Callable[[Log], tuple[Source, ...]]
 
@@ -66,7 +66,9 @@ def windows(log: Log, items: Items) -> list[Window]:
 def fit_pages(log: Log, items: Items, fit: Fit, seed: int) -> tuple[tuple[Source, ...], Ranker]:
     """The published sources, and the ranker under which the first item of a page is most often a right one.
 
-    fit: makes the sources out of a log. Where nobody could be asked, the blend is the one made by hand.
+    fit: makes the sources out of a log. Where nobody could be asked, the blend is the one made by hand. There is no
+    hidden layer: learned on some windows it takes their season for a law (a shop's next window, NDCG@20: .251 with
+    it, .262 with weights by situation).
     """
     rng = np.random.default_rng(seed)
     found = windows(log, items)
@@ -80,7 +82,7 @@ def fit_pages(log: Log, items: Items, fit: Fit, seed: int) -> tuple[tuple[Source
     sources = fit(log)
     if not replays:
         return sources, Ranker(column_names(sources), weights_by_hand(sources))
-    return sources, learn(joined(replays), column_names(sources), seed)
+    return sources, Ranker(column_names(sources), fit_weights(joined(replays), ROWS))
 
 
 def _known_customers(asked: Iterator[Asked]) -> list[Asked]:

@@ -59,14 +59,9 @@ def fit_ranker(
     contest = contest_of(items)
     asked = sample(log, items, since, limit or contest.questions, rng)
     replay = replay_log(items, sources, steps(log, items, asked), situations, rng)
-    return learn(replay, columns, seed) if situations else Ranker(columns, fit_weights(replay, 1))
-
-
-def learn(replay: Replay, columns: tuple[str, ...], seed: int) -> Ranker:
-    """The ranker under which the right answers of a replay were most probable, by weights or by a hidden layer."""
-    if layer_pays(replay, seed):
+    if situations and layer_pays(replay, seed):
         return Ranker(columns, *fit_layer(replay, seed))
-    return Ranker(columns, fit_weights(replay, ROWS))
+    return Ranker(columns, fit_weights(replay, ROWS if situations else 1))
 
 
 def layer_pays(replay: Replay, seed: int) -> bool:
