@@ -39,7 +39,7 @@ AFFORDED = 3_000_000
 """Events that the sources may be fitted on, all windows together: a large log has fewer windows, one at least."""
 
 PAGES = 3_000
-"""So many pages are asked for at most, and about as many steps: 2,500 and 2,500 lost .0014 of NDCG@20 on a shop's log."""
+"""So many pages at most, and about as many steps: 2,500 and 2,500 lost .0014 of NDCG@20 on a shop's log."""
 
 Fit = Callable[[Log], tuple[Source, ...]]
 
