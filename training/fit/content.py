@@ -19,11 +19,14 @@ from training.fit.matrix import user_items, weights_of
 from training.fit.neighbours import NeighbourSettings, fit_neighbours
 from training.fit.own import fit_own
 from training.fit.popularity import fit_popularity
-from training.fit.slices import drifted, hold_out
+from training.fit.slices import drifted
 from training.fit.text import fit_text
 
 JUDGES = 3_000
 """Customers of a slice; more would not change the weights, only the time."""
+
+SLICES = 2
+"""Each has its own draws of who turns where; each costs a fit of all sources."""
 
 MANY = 500
 """Items from which on a graph is filtered; fewer have hardly a fine grain, and neighbours tell them apart as well."""
@@ -31,7 +34,7 @@ MANY = 500
 
 def fit_content(log: Log, items: Items, settings: Training) -> tuple[tuple[Source, ...], Ranker]:
     """The published sources, and their ranker for pages that leave out what was used, unless everybody only repeats."""
-    slices = (hold_out(log, settings.seed), drifted(log, items, settings.seed, settings.threads))
+    slices = [drifted(log, items, settings.seed + number, settings.threads) for number in range(SLICES)]
     pools = [_asked_back(log, held, items, settings) for held in slices]
     published = fit_linear(log, items, settings)
     return published, seeking_novelty(fit_blend(published, pools), settings.novelty)
