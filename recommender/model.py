@@ -14,6 +14,7 @@ from recommender.errors import ArtefactError
 from recommender.history import Context, History, Items, Query
 from recommender.layer import Layer
 from recommender.ranker import ROWS, Ranker
+from recommender.sharpness import SURE
 from recommender.sources import SOURCES
 from recommender.sources.base import Arrays, Source, from_arrays, to_arrays
 from recommender.sources.habit import Habit
@@ -108,6 +109,7 @@ def model_arrays(model: Model) -> Arrays:
         owners = {source.name: to_arrays(source) for source in part.sources}
         owners["items"] = {"codes": part.codes, "ids_bytes": ids.data, "ids_starts": ids.starts}
         owners["ranker"] = {"weights": part.ranker.weights} | _layer_arrays(part.ranker.layer)
+        owners["ranker"] |= {} if part.ranker.sharpness is None else {"sharpness": part.ranker.sharpness}
         arrays |= {f"{kind}.{owner}.{field}": own[field] for owner, own in owners.items() for field in own}
     return arrays
 
@@ -184,15 +186,15 @@ def _ranker(trained: tuple[str, ...], learned: Arrays, columns: tuple[str, ...])
     rows = weights.shape[0] if weights.ndim == 2 else 0
     if not 1 <= rows <= ROWS or weights.shape[1] != len(trained):
         raise ValueError("the ranker's weights are not one row per situation and one column per name")
-    layer = _layer(learned, len(trained))
+    layer, sharpness = _layer(learned, len(trained)), _sharpness(learned)
     if trained == columns and rows in (1, ROWS) and (layer is None or layer.bias.shape[0] == ROWS):
-        return Ranker(columns, weights, layer)
+        return Ranker(columns, weights, layer, sharpness)
     at = np.array([columns.index(name) for name in trained], np.int64)
     moved = _moved(weights.T, at, len(columns)).T
     if layer is not None:
         bias = _moved(layer.bias, np.arange(layer.bias.shape[0]), ROWS)
         layer = replace(layer, into=_moved(layer.into, at, len(columns)), bias=bias)
-    return Ranker(columns, moved if rows == 1 else _moved(moved, np.arange(rows), ROWS), layer)
+    return Ranker(columns, moved if rows == 1 else _moved(moved, np.arange(rows), ROWS), layer, sharpness)
 
 
 def _moved(table: FloatArray, at: IntArray, size: int) -> FloatArray:
@@ -200,6 +202,16 @@ def _moved(table: FloatArray, at: IntArray, size: int) -> FloatArray:
     moved = np.zeros((size, table.shape[1]), np.float32)
     moved[at] = table
     return moved
+
+
+def _sharpness(learned: Arrays) -> FloatArray | None:
+    """How sharp the ranker's scores are; None where that was not learned."""
+    if "sharpness" not in learned:
+        return None
+    sharpness = np.asarray(learned["sharpness"], np.float32)
+    if sharpness.shape != SURE.shape or not bool((sharpness > 0).all()):
+        raise ValueError("the ranker's sharpness is not one positive factor for each probability")
+    return sharpness
 
 
 def _layer_arrays(layer: Layer | None) -> Arrays:

@@ -9,12 +9,14 @@ counts, the others say how much to deviate from it.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 
 from recommender.features import ORDERS, steps
 from recommender.history import Items, Kin, Query
 from recommender.layer import Layer, singled_out
+from recommender.sharpness import factor_of
 from recommender.sources.base import Scores
 from recommender.types import DAY, HOUR, MINUTE, FloatArray, IntArray
 
@@ -67,11 +69,13 @@ class Ranker:
     columns: `<source>.<column>`, in the order in which the sources' scores are given.
     weights: shape (ROWS, columns), rows as `situation` counts them; or (1, columns), the same in all situations.
     layer: what columns say together, where that was learned; of a stranger it says nothing.
+    sharpness: how sharp scores are (sharpness.py), where that was learned; a stranger's stay as they are.
     """
 
     columns: tuple[str, ...]
     weights: FloatArray
     layer: Layer | None = None
+    sharpness: FloatArray | None = None
 
     def weigh(self, query: Query) -> FloatArray:
         """Shape (columns,): the weights that count for this question.
@@ -103,6 +107,10 @@ class Ranker:
             total[seen.met] += self.layer.lift(seen.start, seen.way)
         late, owed = self._owed(query, scores, weight)
         total[late] += owed
+        if self.sharpness is not None and not _is_stranger(query):
+            factor = factor_of(total, self.sharpness)
+            query.memo["sharpness"] = self, factor
+            total *= factor
         return total
 
     def _owed(self, query: Query, scores: Sequence[Scores], weight: FloatArray) -> tuple[IntArray, FloatArray]:
@@ -136,7 +144,17 @@ class Ranker:
             extra = np.zeros(size, np.float32)
             extra[late] = owed
             lift[self.columns.index(OWN)] += extra[positions] - extra.mean()
-        return lift
+        return lift * self._factor(query, scores)
+
+    def _factor(self, query: Query, scores: Sequence[Scores]) -> np.float32:
+        """What the scores of a question are multiplied by."""
+        if self.sharpness is None or _is_stranger(query):
+            return np.float32(1)
+        known = query.memo.get("sharpness")
+        if not isinstance(known, tuple) or known[0] is not self:
+            self.blend(query, scores)
+            known = query.memo["sharpness"]
+        return cast(tuple["Ranker", np.float32], known)[1]
 
     def _layer_lift(self, layer: Layer, seen: "_Seen", positions: IntArray, size: int) -> FloatArray:
         """Shape (columns, k): what each column adds in the layer; what the item itself adds is popularity's."""

@@ -10,7 +10,7 @@ from recommender.ranker import ROWS, Ranker, situation
 from recommender.sources.base import Scores
 from tests.unit.steps import asked, letters
 from training.fit import layer as fitting
-from training.fit.ranker import fit_weights, layer_pays
+from training.fit.ranker import fit_weights, rehearse
 from training.fit.replay import Replay
 
 ITEMS = letters("abcd")
@@ -115,18 +115,18 @@ def exclusive(questions: int) -> Replay:
 
 def test_a_layer_learns_what_no_weighted_sum_can_and_is_taken_for_it() -> None:
     replay = exclusive(3_000)
-    plain = fitting.losses(replay, fit_weights(replay, ROWS))
-    layered = fitting.losses(replay, *fitting.fit_layer(replay, 1))
+    plain = fitting.losses(replay, fitting.scored(replay, fit_weights(replay, ROWS)))
+    layered = fitting.losses(replay, fitting.scored(replay, *fitting.fit_layer(replay, 1)))
     assert plain.mean() > 0.9 * np.log(3)
     assert layered.mean() < 0.2
-    assert layer_pays(replay, 1)
+    assert rehearse(replay, 1)[0]
 
 
 def test_where_nothing_is_to_be_learned_a_layer_is_not_taken() -> None:
     replay = exclusive(2_000)
     blind = np.random.default_rng(1).integers(0, 3, 2_000) + np.arange(2_000) * 3
-    assert not layer_pays(replace(replay, right=np.isin(np.arange(replay.right.size), blind)), 1)
-    assert not layer_pays(exclusive(900), 1)
+    assert not rehearse(replace(replay, right=np.isin(np.arange(replay.right.size), blind)), 1)[0]
+    assert rehearse(exclusive(900), 1) == (False, None)
 
 
 def test_the_slopes_are_those_of_the_loss() -> None:
@@ -143,7 +143,7 @@ def test_the_slopes_are_those_of_the_loss() -> None:
             sides = []
             for change in (0.001, -0.002):
                 part[at] += change
-                sides.append(fitting.losses(replay, weight[None], layer).mean())
+                sides.append(fitting.losses(replay, fitting.scored(replay, weight[None], layer)).mean())
             part[at] += 0.001
             assert slope[at] == pytest.approx((sides[0] - sides[1]) / 0.002, abs=1e-3)
 

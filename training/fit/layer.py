@@ -46,21 +46,23 @@ def fit_layer(replay: Replay, seed: int) -> tuple[FloatArray, Layer]:
     return (weight / scale)[None], replace(layer, into=layer.into / scale[:, None])
 
 
-def losses(replay: Replay, weights: FloatArray, layer: Layer | None = None) -> Losses:
-    """Shape (questions,): minus the log of the probability that each answer had."""
-    found = []
-    for batch in _batches(replay, np.arange(replay.questions)):
-        score = batch.stands_for.copy()
-        for question, rows in enumerate(batch.rows):
-            first = batch.starts[question]
-            part = slice(first, batch.starts[question + 1])
-            score[part] += batch.values[part] @ weights[rows if weights.shape[0] > 1 else [0]].sum(axis=0)
-            if layer is not None:
-                met = first + np.flatnonzero(batch.met[part])
-                start = layer.start(rows, int(batch.last[question]))
-                score[met] += layer.lift(start, layer.way(batch.item[met], batch.values[met]))
-        found.append(surprise(score, batch.starts[:-1], batch.right)[1].astype(np.float64))
-    return np.concatenate(found)
+def scored(replay: Replay, weights: FloatArray, layer: Layer | None = None) -> FloatArray:
+    """Shape (total,): what the ranker says of the competing items."""
+    score = np.empty(replay.values.shape[0], np.float32)
+    for question, rows in enumerate(replay.rows):
+        first = replay.starts[question]
+        part = slice(first, replay.starts[question + 1])
+        score[part] = replay.values[part] @ weights[rows if weights.shape[0] > 1 else [0]].sum(axis=0)
+        if layer is not None:
+            met = first + np.flatnonzero(replay.met[part])
+            start = layer.start(rows, int(replay.last[question]))
+            score[met] += layer.lift(start, layer.way(replay.item[met], replay.values[met]))
+    return score
+
+
+def losses(replay: Replay, score: FloatArray) -> Losses:
+    """Shape (questions,): minus the log of the probability that each answer had, under these scores."""
+    return surprise((score + replay.stands_for).astype(np.float64), replay.starts[:-1], replay.right)[1]
 
 
 def _learn(replay: Replay, scale: FloatArray, rng: np.random.Generator) -> tuple[FloatArray, Layer]:

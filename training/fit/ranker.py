@@ -17,8 +17,9 @@ from recommender.ranker import ROWS, Ranker
 from recommender.sources.base import Source
 from recommender.types import BoolArray, FloatArray, IntArray
 from training.dataset import Log
-from training.fit.layer import fit_layer, losses
+from training.fit.layer import fit_layer, losses, scored
 from training.fit.replay import Replay, contest_of, replay_log, sample, steps, surprise
+from training.fit.sharpness import fit_sharpness
 
 PRIOR = 100.0
 """How many questions' worth of evidence a row's deviation from the shared weights must overcome."""
@@ -59,23 +60,28 @@ def fit_ranker(
     contest = contest_of(items)
     asked = sample(log, items, since, limit or contest.questions, rng)
     replay = replay_log(items, sources, steps(log, items, asked), situations, rng)
-    if situations and layer_pays(replay, seed):
-        return Ranker(columns, *fit_layer(replay, seed))
-    return Ranker(columns, fit_weights(replay, ROWS if situations else 1))
+    if not situations:
+        return Ranker(columns, fit_weights(replay, 1))
+    layered, sharpness = rehearse(replay, seed)
+    weights, layer = fit_layer(replay, seed) if layered else (fit_weights(replay, ROWS), None)
+    return Ranker(columns, weights, layer, sharpness)
 
 
-def layer_pays(replay: Replay, seed: int) -> bool:
-    """Whether a hidden layer promises more of some questions held out than weights by situation do.
+def rehearse(replay: Replay, seed: int) -> tuple[bool, FloatArray | None]:
+    """Whether a hidden layer promises more than weights by situation do, and how sharp scores should be.
 
-    By more than chance would have it; where questions are few there is no telling, so it does not.
+    Both are told by questions held out: the first by more than chance would have it; where questions are few
+    there is no telling, so there is neither.
     """
     size = replay.questions
     if size < ENOUGH:
-        return False
+        return False, None
     held, kept = np.split(np.random.default_rng(seed).permutation(size), [int(size * HELD_OUT)])
     asked, learned = replay.some(np.sort(held)), replay.some(np.sort(kept))
-    gain = losses(asked, fit_weights(learned, ROWS)) - losses(asked, *fit_layer(learned, seed))
-    return bool(gain.mean() > SURE * gain.std() / np.sqrt(gain.size))
+    plain, layered = scored(asked, fit_weights(learned, ROWS)), scored(asked, *fit_layer(learned, seed))
+    gain = losses(asked, plain) - losses(asked, layered)
+    pays = bool(gain.mean() > SURE * gain.std() / np.sqrt(gain.size))
+    return pays, fit_sharpness(asked, layered if pays else plain)
 
 
 def fit_weights(replay: Replay, rows: int) -> FloatArray:
