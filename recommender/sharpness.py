@@ -16,7 +16,7 @@ SURE = np.array([0.1, 0.2, 0.3, 0.45, 0.6, 0.75, 0.9])
 """Probabilities of the first item between which the factor is interpolated, by log-odds."""
 
 _LOG_ODDS = np.log(SURE / (1 - SURE))
-_DOUBT = 1e-6
+DOUBT = 1e-6
 """Log-odds end here."""
 
 
@@ -30,6 +30,6 @@ def factor_of(blended: FloatArray, sharpness: FloatArray) -> np.float32:
 
 def factors(sure: npt.NDArray[np.float64], sharpness: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
     """Shape of `sure`: the factor at these probabilities of the first item."""
-    sure = np.clip(sure, _DOUBT, 1 - _DOUBT)
+    sure = np.clip(sure, DOUBT, 1 - DOUBT)
     found: npt.NDArray[np.float64] = np.interp(np.log(sure / (1 - sure)), _LOG_ODDS, sharpness)
     return found
