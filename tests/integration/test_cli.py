@@ -463,8 +463,9 @@ def test_the_readmes_commands_bring_a_log_of_ones_own(
     for line in lines:
         ran = run(*shlex.split(line, comments=True)[1:])
         assert (ran.code, ran.err) == (0, ""), line
-    assert [line.split()[1] for line in lines] == ["init", "import", "train", "recommend", "serve"]
+    assert [line.split()[1] for line in lines] == ["init", "import", "train", "evaluate", "recommend", "serve"]
     assert served == [Path("shop")]
+    assert Path("shop/report.html").is_file()
 
 
 def test_every_setting_is_in_the_operators_page() -> None:
