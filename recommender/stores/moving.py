@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from recommender.errors import StoreError, UsageError
+from recommender.errors import UsageError
 from recommender.stores.postgres import schema
-from recommender.stores.postgres.database import LAYOUT, Connection, Database, hold, number
+from recommender.stores.postgres.database import Connection, Database, number
 from recommender.stores.sqlite.database import Database as SqliteDatabase
 from recommender.stores.sqlite.database import explained
 from recommender.stores.sqlite.database import number as sqlite_number
@@ -35,16 +35,16 @@ Progress = Callable[[str, float, float], None]
 def move(home: Path, url: str, progress: Progress) -> dict[str, int]:
     """Copy a home's store into an empty PostgreSQL store; returns the rows of each table.
 
-    All of it is there afterwards, or nothing. What is written to the home meanwhile is not copied: stop its
-    server first. Raises UsageError where the target holds something, StoreError where a side cannot be used.
+    All that the home holds at this moment is there afterwards, or nothing. What is written to it meanwhile is not
+    copied: stop its server first. Raises UsageError where the target holds something, StoreError where a side cannot be used.
     """
     main = SqliteDatabase(home / MAIN_FILE, MAIN, synchronous="FULL", writable=False)
     ledger = SqliteDatabase(home / LEDGER_FILE, LEDGER, synchronous="NORMAL", writable=False)
     target = Database(url, writable=True)
     try:
         schema.prepare(target)
-        with target.writing() as connection:
-            hold(connection, LAYOUT)
+        with main.reading(), ledger.reading(), target.writing() as connection:  # each side as of one moment
+            connection.execute(f"LOCK TABLE {', '.join((*TABLES, 'answers'))} IN EXCLUSIVE MODE")
             _wanted_empty(connection)
             copied = {name: _copy(connection, main, name, types, progress) for name, types in TABLES.items()}
             copied["answers"] = _copy(connection, ledger, "answers", ANSWERS, progress, f"*, {CUSTOMER}")
@@ -75,19 +75,16 @@ def _copy(
     with explained(source.path):
         reader = source.reader()
         total = sqlite_number(reader, f"SELECT count(*) FROM {table}")  # noqa: S608  our own names
-        count = 0
         with connection.cursor() as cursor, cursor.copy(f"COPY {table} FROM STDIN (FORMAT BINARY)") as copy:
             copy.set_types(list(types))
             flags = [at for at, name in enumerate(types) if name == "bool"]
-            for row in _rows(reader.execute(f"SELECT {columns} FROM {table}"), flags):  # noqa: S608  our own names
+            found = reader.execute(f"SELECT {columns} FROM {table}")  # noqa: S608  our own names
+            for count, row in enumerate(_rows(found, flags)):
                 copy.write_row(row)
-                count += 1
                 if count % 10_000 == 0:
                     progress(table, count, total)
         progress(table, total, total)
-    if count != total:
-        raise StoreError("The home's store changed while it was copied. Stop its server, then move again.")
-    return count
+    return total
 
 
 def _rows(found: Iterator[tuple[Any, ...]], flags: Sequence[int]) -> Iterator[tuple[Any, ...]]:

@@ -67,3 +67,16 @@ def test_a_target_that_holds_something_is_left_alone(tmp_path: Path) -> None:
 def test_a_home_without_a_store_is_told_so(tmp_path: Path) -> None:
     with schema() as url, pytest.raises(StoreError, match="no store at"):
         move(tmp_path, url, lambda *_: None)
+
+
+def test_a_home_that_is_written_to_meanwhile_is_copied_as_of_one_moment(tmp_path: Path) -> None:
+    """An event that comes between two tables would be there without its identity, or in its profile and not the log."""
+    with closing(open_store(tmp_path, strong=STRONG)) as before, schema() as url:
+        fill(before)
+        late = iter([batch(uses(f"crm:late{n}", [n])) for n in range(100)])
+        copied = move(tmp_path, url, lambda *_: before.events.append(next(late)))
+        with closing(open_store(url, strong=STRONG)) as after:
+            assert after.check()["problems"] == []
+            assert after.events.count() == copied["events"] == HISTORY + 5_061
+            assert after.identities.find("crm:late0") == ["crm:late0"]
+            assert not len(after.events.profile("crm:late0"))
