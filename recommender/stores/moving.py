@@ -36,7 +36,8 @@ def move(home: Path, url: str, progress: Progress) -> dict[str, int]:
     """Copy a home's store into an empty PostgreSQL store; returns the rows of each table.
 
     All that the home holds at this moment is there afterwards, or nothing. What is written to it meanwhile is not
-    copied: stop its server first. Raises UsageError where the target holds something, StoreError where a side cannot be used.
+    copied: stop its server first. Raises UsageError where the target holds something, StoreError where a side cannot
+    be used.
     """
     main = SqliteDatabase(home / MAIN_FILE, MAIN, synchronous="FULL", writable=False)
     ledger = SqliteDatabase(home / LEDGER_FILE, LEDGER, synchronous="NORMAL", writable=False)

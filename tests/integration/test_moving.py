@@ -74,7 +74,11 @@ def test_a_home_that_is_written_to_meanwhile_is_copied_as_of_one_moment(tmp_path
     with closing(open_store(tmp_path, strong=STRONG)) as before, schema() as url:
         fill(before)
         late = iter([batch(uses(f"crm:late{n}", [n])) for n in range(100)])
-        copied = move(tmp_path, url, lambda *_: before.events.append(next(late)))
+
+        def write(*_: object) -> None:
+            before.events.append(next(late))
+
+        copied = move(tmp_path, url, write)
         with closing(open_store(url, strong=STRONG)) as after:
             assert after.check()["problems"] == []
             assert after.events.count() == copied["events"] == HISTORY + 5_061
