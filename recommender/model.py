@@ -209,7 +209,7 @@ def _sharpness(learned: Arrays) -> FloatArray | None:
     if "sharpness" not in learned:
         return None
     sharpness = np.asarray(learned["sharpness"], np.float32)
-    if sharpness.shape != SURE.shape or not bool((sharpness > 0).all()):
+    if sharpness.shape != SURE.shape or not bool(((sharpness > 0) & np.isfinite(sharpness)).all()):
         raise ValueError("the ranker's sharpness is not one positive factor for each probability")
     return sharpness
 

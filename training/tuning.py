@@ -8,6 +8,7 @@ home, so a search that was stopped goes on. The newest part of the log, by
 which a model is judged, is never looked at.
 """
 
+import os
 import time
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -125,11 +126,14 @@ def tune(
     A kind with more pages to judge by decides where two kinds want different settings.
     """
     tuned = Tuned([], {}, [])
-    storage = JournalStorage(JournalFileBackend(str(home / FILE)))
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     until = None if minutes is None else time.monotonic() + 60 * minutes
     log = extract(store)
     slices = {subject.kind: slice_of(subject, settings.training.seed) for subject in subjects_of(store, log)}
+    if not slices:
+        tuned.notes.append("The store holds no use of an item: nothing to search by. `murmeli import events FILE`.")
+        return tuned
+    storage = _trials_of(home / FILE)
     for kind, part in sorted(slices.items(), key=lambda found: len(found[1].asked)):
         if len(part.asked) < ENOUGH:
             tuned.notes.append(f"{kind}: {len(part.asked)} pages to judge by, fewer than {ENOUGH}: not searched.")
@@ -149,6 +153,22 @@ def tune(
     if until is not None and time.monotonic() >= until:
         tuned.notes.append("The time was up: the same command goes on from here. A time budget cannot be repeated.")
     return tuned
+
+
+def _trials_of(path: Path) -> JournalStorage:
+    """The trials that a home keeps. What a crash left of its last line is dropped: that trial was not finished.
+
+    Raises UsageError where the file is damaged otherwise.
+    """
+    if path.exists():
+        kept = path.read_bytes()
+        whole = kept.rfind(b"\n") + 1
+        if whole < len(kept):
+            os.truncate(path, whole)
+    try:
+        return JournalStorage(JournalFileBackend(str(path)))
+    except ValueError as error:
+        raise UsageError(f"{path} is damaged. Move it away; the search then begins anew.") from error
 
 
 def _report(progress: Report, stage: str, trials: int, finished: int) -> None:

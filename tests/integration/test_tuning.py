@@ -16,6 +16,7 @@ from tests.integration.test_pipeline import store_of
 from training.dataset import extract
 from training.fit.neighbours import NeighbourSettings, fit_neighbours
 from training.pipeline import subjects_of
+from training.tuning import FILE as FILE_OF_TRIALS
 from training.tuning import Tuned, quality, slice_of, tune, write_training
 
 QUICK = Settings(training=Training(factors=4, iterations=2, threads=1))
@@ -76,12 +77,23 @@ def test_pages_ask_for_what_was_not_used_before_and_not_for_what_a_model_is_judg
     assert (quality(source, replace(part, asked=part.asked[:1])) == found[:1]).all()
 
 
+def test_a_search_that_was_killed_goes_on_and_a_damaged_file_is_named(tmp_path: Path) -> None:
+    store = store_of(shelf())
+    rows = search(store, tmp_path).rows
+    kept = (tmp_path / FILE_OF_TRIALS).read_bytes()
+    (tmp_path / FILE_OF_TRIALS).write_bytes(kept + b'{"op_code": 4, "wor')
+    assert search(store, tmp_path).rows == rows
+    (tmp_path / FILE_OF_TRIALS).write_bytes(kept[:100] + b"\n" + kept[101:])
+    with pytest.raises(UsageError, match="Move it away"):
+        search(store, tmp_path)
+
+
 def test_too_few_pages_are_not_searched_and_it_says_so(tmp_path: Path) -> None:
-    for store in (store_of([]), store_of(shelf()[:40])):
+    for store, why in ((store_of([]), "nothing to search by"), (store_of(shelf()[:40]), "fewer than")):
         found = search(store, tmp_path)
         assert found.rows == []
+        assert why in found.notes[0]
         assert "stay with today's" in found.advice(written=False)
-    assert "fewer than" in found.notes[0]
 
 
 def test_better_settings_are_written_and_comments_stay(tmp_path: Path) -> None:

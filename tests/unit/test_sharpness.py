@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from recommender.metrics import calibration_error
+from recommender.model import _sharpness
 from recommender.ranker import Ranker
 from recommender.sharpness import SURE, factor_of, factors
 from recommender.sources.base import Scores
@@ -85,3 +86,11 @@ def test_few_questions_change_little_and_no_factor_leaves_its_bounds() -> None:
     assert fit_sharpness(replay, score).min() >= LEAST
     replay, score = coins(9.0)
     assert fit_sharpness(replay, score).max() <= MOST
+
+
+@pytest.mark.parametrize(
+    "bad", [np.full(SURE.size, np.inf), np.full(SURE.size, np.nan), np.zeros(SURE.size), np.ones(2)]
+)
+def test_a_damaged_sharpness_is_refused(bad: FloatArray) -> None:
+    with pytest.raises(ValueError, match="sharpness"):
+        _sharpness({"sharpness": bad.astype(np.float32)})
