@@ -140,7 +140,7 @@ def _value(node: ast.expr, names: set[str]) -> _Test:
     raise _unfit(node, "wanted an attribute, a text, a number, or a list of these")
 
 
-def _constant(node: ast.expr) -> Any:  # noqa: ANN401  whatever JSON has
+def _constant(node: ast.expr) -> object:
     match node:
         case ast.Constant(str() | int() | float() as value):
             return value
@@ -158,7 +158,7 @@ def _link(op: ast.cmpop, with_now: bool) -> Callable[[Any, Any], bool]:
         raise UsageError("A rule compares with <, <=, >, >=, ==, !=, in and not in.")
     compare = _ORDER[type(op)]
 
-    def ordered(left: Any, right: Any) -> bool:  # noqa: ANN401
+    def ordered(left: object, right: object) -> bool:
         if with_now:
             left, right = _instant(left), _instant(right)
         return _alike(left, right) and compare(left, right)
@@ -166,27 +166,29 @@ def _link(op: ast.cmpop, with_now: bool) -> Callable[[Any, Any], bool]:
     return ordered
 
 
-def _within(part: Any, whole: Any) -> bool:  # noqa: ANN401
-    return _comparable(part, whole) and part in whole
+def _within(part: object, whole: object) -> bool:
+    if isinstance(whole, str):
+        return isinstance(part, str) and part in whole
+    return isinstance(whole, list) and _comparable(part, whole) and part in whole
 
 
-def _comparable(part: Any, whole: Any) -> bool:  # noqa: ANN401
+def _comparable(part: object, whole: object) -> bool:
     if isinstance(whole, str):
         return isinstance(part, str)
     return isinstance(whole, list) and part is not _NOTHING and part is not None and not isinstance(part, list)
 
 
-def _alike(left: Any, right: Any) -> bool:  # noqa: ANN401
+def _alike(left: object, right: object) -> bool:
     return any(isinstance(left, kind) and isinstance(right, kind) for kind in (str, bool)) or (
         _is_number(left) and _is_number(right)
     )
 
 
-def _is_number(value: Any) -> bool:  # noqa: ANN401
+def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def _instant(value: Any) -> Any:  # noqa: ANN401
+def _instant(value: object) -> object:
     """Milliseconds UTC of a text that is a time; a number, already milliseconds, as it is."""
     if not isinstance(value, str):
         return value
