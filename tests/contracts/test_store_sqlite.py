@@ -15,8 +15,9 @@ from recommender.errors import StoreError, StoreFullError
 from recommender.stores import open_store
 from recommender.stores.base import Item, Outcome
 from recommender.stores.sqlite import parts
+from recommender.stores.sqlite.database import Database
 from recommender.stores.sqlite.ledger import _NEWEST
-from recommender.stores.sqlite.schema import APPLICATION, VERSION
+from recommender.stores.sqlite.schema import APPLICATION, LEDGER, MAIN, prepare
 from recommender.stores.sqlite.store import LEDGER_FILE, MAIN_FILE, SqliteStore
 from recommender.types import Kind
 from tests.contracts.worlds import Event, batch, profile_of
@@ -179,11 +180,34 @@ def test_the_check_tells_of_damage_and_does_not_fall_over_it(tmp_path: Path) -> 
     assert found["problems"]
 
 
+def tables(path: Path) -> list[tuple[str, str]]:
+    with closing(apsw.Connection(str(path))) as connection:
+        return list(connection.execute("SELECT name, sql FROM sqlite_schema ORDER BY name"))
+
+
+@pytest.mark.parametrize("steps", [MAIN, LEDGER])
+def test_a_file_of_any_earlier_version_is_brought_up_to_date_once_by_whoever_comes_first(
+    tmp_path: Path, steps: tuple[str, ...]
+) -> None:
+    def opened(name: str) -> None:
+        Database(tmp_path / name, steps, synchronous="NORMAL", writable=True).close()
+
+    opened("new")
+    for version in range(1, len(steps)):
+        with closing(apsw.Connection(str(tmp_path / f"old{version}"))) as connection:
+            prepare(connection, steps[:version])
+        with pytest.raises(StoreError, match="doctor"):
+            Database(tmp_path / f"old{version}", steps, synchronous="NORMAL", writable=False)
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(opened, [f"old{version}"] * 4))
+        assert tables(tmp_path / f"old{version}") == tables(tmp_path / "new")
+
+
 @pytest.mark.parametrize(
     ("application", "version", "message"),
     [
-        (APPLICATION, VERSION + 1, "Upgrade Murmeli"),
-        (APPLICATION, VERSION - 1, "from a backup"),
+        (APPLICATION, len(MAIN) + 1, "Upgrade Murmeli"),
+        (APPLICATION, 0, "from a backup"),
         (0, 7, "another program"),
     ],
 )

@@ -10,7 +10,7 @@ events 3.8 ms (4.3), the bytes of a profile of 500 events 14 us (13).
 
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from typing import Any
 import apsw
 
 from recommender.errors import StoreError, StoreFullError
-from recommender.stores.sqlite.schema import check_version, prepare
+from recommender.stores.sqlite.schema import check_version, prepare, stamp
 
 BUSY_MS = 30_000
 """How long a writer waits for another process; an import's transaction takes about half a second."""
@@ -29,7 +29,7 @@ _CACHE_KIB = 64 * 1024
 class Database:
     """One file and its connections."""
 
-    def __init__(self, path: Path, tables: str, *, synchronous: str, writable: bool) -> None:
+    def __init__(self, path: Path, steps: Sequence[str], *, synchronous: str, writable: bool) -> None:
         self.path = path
         self.writable = writable
         self._synchronous = synchronous
@@ -40,12 +40,11 @@ class Database:
         self._writer: apsw.Connection | None = None
         with explained(path):
             if writable:
-                self._writer = self._open_writer(tables)
+                self._writer = self._open_writer(steps)
             else:
-                reader = self.reader()
-                check_version(int(reader.pragma("application_id")), int(reader.pragma("user_version")))
+                check_version(*stamp(self.reader()), len(steps))
 
-    def _open_writer(self, tables: str) -> apsw.Connection:
+    def _open_writer(self, steps: Sequence[str]) -> apsw.Connection:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.path.touch(mode=0o600)
         connection = apsw.Connection(str(self.path), flags=apsw.SQLITE_OPEN_READWRITE)
@@ -54,7 +53,7 @@ class Database:
             connection.pragma("synchronous", self._synchronous)
             connection.pragma("cache_size", -_CACHE_KIB)
             with _immediate(connection):
-                prepare(connection, tables)
+                prepare(connection, steps)
             connection.pragma("journal_mode", "wal")
             connection.pragma("journal_size_limit", 4 * CHECKPOINT_PAGES * 4096)
             connection.wal_autocheckpoint(CHECKPOINT_PAGES)

@@ -1,17 +1,19 @@
-"""What lies in the files, and which versions of it this Murmeli can read.
+"""What lies in the files, and how an older layout becomes today's: numbered steps, each run once.
 
 A part's number (see layout.py) is a row id: SQLite reads a range of those faster than any other index. `events`
 holds the same records one by one, by (identity, key), with all that a person or a repeated sending may ask about them.
 """
+
+from collections.abc import Sequence
 
 import apsw
 
 from recommender.errors import StoreError
 
 APPLICATION = 0x4D55524D  # "MURM": what `file` and other readers see
-VERSION = 1
 
-MAIN = """
+MAIN = (
+    """
 CREATE TABLE identities(
     id INTEGER PRIMARY KEY,
     name TEXT NOT NULL UNIQUE,
@@ -42,34 +44,52 @@ CREATE TABLE items(
 CREATE INDEX items_by_change ON items(change);
 CREATE TABLE totals(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 INSERT INTO totals VALUES ('events', 0);
-"""
+""",
+)
+"""Of `murmeli.db`. Step n brings a file of version n to version n + 1. A step that was released never changes."""
 
-LEDGER = """
+LEDGER = (
+    """
 CREATE TABLE answers(recommendation_id TEXT PRIMARY KEY, at INTEGER NOT NULL, body BLOB NOT NULL) WITHOUT ROWID;
 CREATE INDEX answers_by_time ON answers(at);
-"""
+""",
+)
+"""Of `ledger.db`."""
 
 
-def prepare(connection: apsw.Connection, tables: str) -> None:
-    """Lay the tables out in a new file; within the caller's transaction.
+def prepare(connection: apsw.Connection, steps: Sequence[str]) -> None:
+    """Lay the tables out in a new file, or bring an older one up to date; within the caller's transaction.
 
     Raises StoreError where the file is another program's, or of a version that cannot be read.
     """
-    application = int(connection.pragma("application_id"))
-    version = int(connection.pragma("user_version"))
+    application, version = stamp(connection)
     if application == 0 and version == 0 and not connection.execute("SELECT 1 FROM sqlite_schema").fetchone():
-        connection.execute(tables)
         connection.pragma("application_id", APPLICATION)
-        connection.pragma("user_version", VERSION)
     else:
-        check_version(application, version)
+        check_application(application, version, len(steps))
+    for step in steps[version:]:
+        connection.execute(step)
+    if version < len(steps):
+        connection.pragma("user_version", len(steps))
 
 
-def check_version(application: int, version: int) -> None:
-    """Raises StoreError unless these two numbers say that the file is ours and of a version we read."""
+def stamp(connection: apsw.Connection) -> tuple[int, int]:
+    """Whose file it is, and of which version."""
+    return int(connection.pragma("application_id")), int(connection.pragma("user_version"))
+
+
+def check_application(application: int, version: int, newest: int) -> None:
+    """Raises StoreError unless these numbers say that the file is ours, and no newer than we can read."""
     if application != APPLICATION:
         raise StoreError("This file is a database of another program. Choose another home, or move the file away.")
-    if version > VERSION:
-        raise StoreError(f"This store has version {version}; up to {VERSION} can be read. Upgrade Murmeli.")
-    if version < VERSION:
+    if version > newest:
+        raise StoreError(f"This store has version {version}; up to {newest} can be read. Upgrade Murmeli.")
+    if version < 1:
         raise StoreError(f"This store has version {version}, which no Murmeli wrote. Restore it from a backup.")
+
+
+def check_version(application: int, version: int, newest: int) -> None:
+    """The same, of a file that is only read: it must be up to date."""
+    check_application(application, version, newest)
+    if version < newest:
+        raise StoreError(f"This store has version {version}, not {newest}. `murmeli doctor` brings it up to date.")

@@ -45,7 +45,7 @@ class SqliteStore:
         return {
             "engine": "sqlite",
             "version": apsw.sqlite_lib_version(),
-            "schema": schema.VERSION,
+            "schema": len(schema.MAIN),
             "events": events,
             "main": main,
             "ledger": ledger,
