@@ -46,6 +46,17 @@ class Kind(StrEnum):
     FEATURE = "feature"
 
 
+class Role(StrEnum):
+    """What the holder of an API key may do: see `serving/roles.py`."""
+
+    FRONTEND = "frontend"
+    BACKEND = "backend"
+    MARKETING = "marketing"
+    DATA = "data"
+    PRIVACY = "privacy"
+    ADMIN = "admin"
+
+
 def code64(text: str) -> int:
     """The code of an item id, an identity or an event id: never 0, which means "none"."""
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little", signed=True) or 1

@@ -1,9 +1,10 @@
-"""The store's contract: four small seams that share one transaction, and the values they exchange.
+"""The store's contract: five small seams that share one transaction, and the values they exchange.
 
     Events       append, profile, recent, scan
     Identities   find, link, unlink
     Items        put, get, delete, changes
     Ledger       write, read, shown, prune, state
+    Keys         add, all, revoke
 
 An event and what it changes (profile, new identity, new item) are one
 transaction: when `append` returns, it is durable and in the next `profile`.
@@ -18,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recommender.profile import Profile
-from recommender.types import EventArray, IntArray, Kind
+from recommender.types import EventArray, IntArray, Kind, Role
 
 LOOKED_THROUGH = 20
 """Answers of an identity among which a placement's last page is looked for: most pages are asked for whole."""
@@ -79,6 +80,18 @@ class Item:
     title: str | None = None
     attributes: dict[str, Any] | None = None
     available: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """An API key as it is kept: never itself. digest: see `recommender.keys`; times in milliseconds UTC."""
+
+    prefix: str
+    digest: bytes
+    role: Role
+    name: str
+    created: int
+    revoked: int | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -183,6 +196,19 @@ def shown_in(answers: Iterable[dict[str, Any]], placement: str) -> list[str]:
     return next(([item["item"] for item in slot["items"]] for slot in slots if slot["placement"] == placement), [])
 
 
+class Keys(Protocol):
+    """The API keys."""
+
+    def add(self, key: Key) -> None:
+        """Keep a new key. ConflictError where its prefix is taken."""
+
+    def all(self) -> list[Key]:
+        """Every key that there ever was, oldest first."""
+
+    def revoke(self, prefix: str, at: int) -> bool:
+        """Make a key invalid; False where there is no such key that is valid."""
+
+
 class Store(Protocol):
     """One site's store. Safe for one writing thread and any number of reading ones."""
 
@@ -194,6 +220,8 @@ class Store(Protocol):
     def items(self) -> Items: ...
     @property
     def ledger(self) -> Ledger: ...
+    @property
+    def keys(self) -> Keys: ...
 
     def check(self) -> dict[str, Any]:
         """What `murmeli doctor` shows: engine, version, durability, sizes, and `ok` with `problems`."""

@@ -20,6 +20,7 @@ from recommender.stores.base import (
     CustomerLog,
     EventBatch,
     Item,
+    Key,
     Outcome,
     StoredEvent,
     shown_in,
@@ -70,6 +71,7 @@ class MemoryStore:
         self.events = MemoryEvents(state, self.items)
         self.identities = MemoryIdentities(state, strong)
         self.ledger = MemoryLedger()
+        self.keys = MemoryKeys()
 
     def check(self) -> dict[str, Any]:
         return {"engine": "memory", "events": self.events.count(), "ok": True, "problems": []}
@@ -270,3 +272,24 @@ class MemoryLedger:
             "oldest": min(times, default=0),
             "newest": max(times, default=0),
         }
+
+
+class MemoryKeys:
+    """The `Keys` seam."""
+
+    def __init__(self) -> None:
+        self._keys: dict[str, Key] = {}
+
+    def add(self, key: Key) -> None:
+        if self._keys.setdefault(key.prefix, key) is not key:
+            raise ConflictError("There is a key of this prefix already. Try again.")
+
+    def all(self) -> list[Key]:
+        return sorted(self._keys.values(), key=lambda key: (key.created, key.prefix))
+
+    def revoke(self, prefix: str, at: int) -> bool:
+        key = self._keys.get(prefix)
+        if key is None or key.revoked is not None:
+            return False
+        self._keys[prefix] = replace(key, revoked=at)
+        return True

@@ -23,6 +23,7 @@ TABLES: dict[str, tuple[str, ...]] = {
     "parts": ("int8", "bytea"),
     "names": ("int4", "text"),
     "items": ("int8", "text", "text", "text", "text", "bool", "bool", "int8"),
+    "keys": ("text", "bytea", "text", "text", "int8", "int8"),
 }
 """What `murmeli.db` holds, each table with its columns' types."""
 

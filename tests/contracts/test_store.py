@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,8 +12,8 @@ from hypothesis import strategies as st
 from recommender.errors import ConflictError, UsageError
 from recommender.profile import EMPTY, HISTORY
 from recommender.stores import open_store
-from recommender.stores.base import LOOKED_THROUGH, Item, Outcome, Store
-from recommender.types import Kind
+from recommender.stores.base import LOOKED_THROUGH, Item, Key, Outcome, Store
+from recommender.types import Kind, Role
 from tests.contracts.places import PLACES, place
 from tests.contracts.worlds import Event, batch, profile_of, profiles_in
 
@@ -294,6 +295,21 @@ def test_the_ledger_forgets_what_is_older(store: Store) -> None:
     assert store.ledger.prune(before=3, most=2) == 1
     assert store.ledger.read("r2") is None
     assert store.ledger.read("r3") == {"recommendation_id": "r3", "at": 3}
+
+
+def test_a_key_is_kept_until_it_is_revoked_and_remembered_afterwards(store: Store) -> None:
+    new, old = Key("b", b"\0\xff", Role.FRONTEND, "web ä", 20), Key("a", b"2", Role.ADMIN, "", 10)
+    assert store.keys.all() == []
+    store.keys.add(new)
+    store.keys.add(old)
+    assert store.keys.all() == [old, new]
+    assert store.keys.revoke("b", 30)
+    assert store.keys.all() == [old, replace(new, revoked=30)]
+    assert not store.keys.revoke("b", 40)
+    assert not store.keys.revoke("nowhere", 40)
+    with pytest.raises(ConflictError):
+        store.keys.add(replace(old, name="another"))
+    assert store.keys.all() == [old, replace(new, revoked=30)]
 
 
 def test_a_sound_store_checks_out(store: Store) -> None:

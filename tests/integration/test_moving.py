@@ -9,9 +9,9 @@ import pytest
 from recommender.errors import StoreError, UsageError
 from recommender.profile import HISTORY
 from recommender.stores import open_store
-from recommender.stores.base import Item, Outcome, Store
+from recommender.stores.base import Item, Key, Outcome, Store
 from recommender.stores.moving import move
-from recommender.types import Kind
+from recommender.types import Kind, Role
 from tests.contracts.places import schema
 from tests.contracts.test_store import uses
 from tests.contracts.worlds import Event, batch, profiles_in
@@ -29,6 +29,8 @@ def fill(store: Store) -> None:
     store.items.put([Item("gone", Kind.CONTENT)])
     store.items.delete("gone")
     store.ledger.write([ANSWER])
+    store.keys.add(Key("a", b"\0\xff", Role.DATA, "ä", 7))
+    store.keys.revoke("a", 8)
 
 
 def test_all_of_a_site_is_there_afterwards(tmp_path: Path) -> None:
@@ -44,6 +46,7 @@ def test_all_of_a_site_is_there_afterwards(tmp_path: Path) -> None:
                 assert after.events.recent("web:ä", 5) == before.events.recent("web:ä", 5)
                 assert after.items.changes(0) == before.items.changes(0)
                 assert after.ledger.read("r1") == before.ledger.read("r1") == ANSWER
+                assert after.keys.all() == before.keys.all()
                 assert after.ledger.shown(["crm:1"], "menu") == ["a", "b"]
                 again = [*uses("crm:1", [7]), *uses("crm:1", [99]), *uses("crm:3", [1])]
                 assert after.events.append(batch(again)).tolist() == [

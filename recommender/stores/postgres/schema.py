@@ -45,6 +45,16 @@ STEPS = (
     UPDATE answers SET customer = convert_from(body, 'UTF8')::json ->> 'customer';
     CREATE INDEX answers_of_customer ON answers(customer, recommendation_id COLLATE "C" DESC);
     """,
+    """
+    CREATE TABLE keys(
+        prefix text COLLATE "C" PRIMARY KEY,
+        digest bytea NOT NULL,
+        role text NOT NULL,
+        name text NOT NULL,
+        created bigint NOT NULL,
+        revoked bigint
+    );
+    """,
 )
 """Step n brings a database of version n to version n + 1. A step that was released never changes."""
 

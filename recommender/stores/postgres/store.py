@@ -9,6 +9,7 @@ from recommender.stores.postgres.database import Database
 from recommender.stores.postgres.events import PostgresEvents
 from recommender.stores.postgres.identities import PostgresIdentities
 from recommender.stores.postgres.items import PostgresItems
+from recommender.stores.postgres.keys import PostgresKeys
 from recommender.stores.postgres.ledger import PostgresLedger
 
 
@@ -26,6 +27,7 @@ class PostgresStore:
         self.identities = PostgresIdentities(self._database, strong)
         self.items = PostgresItems(self._database)
         self.ledger = PostgresLedger(self._database)
+        self.keys = PostgresKeys(self._database)
 
     def _prepare(self, writable: bool) -> None:
         if writable:

@@ -45,6 +45,16 @@ CREATE INDEX items_by_change ON items(change);
 CREATE TABLE totals(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 INSERT INTO totals VALUES ('events', 0);
 """,
+    """
+CREATE TABLE keys(
+    prefix TEXT PRIMARY KEY,
+    digest BLOB NOT NULL,
+    role TEXT NOT NULL,
+    name TEXT NOT NULL,
+    created INTEGER NOT NULL,
+    revoked INTEGER
+) WITHOUT ROWID;
+""",
 )
 """Of `murmeli.db`. Step n brings a file of version n to version n + 1. A step that was released never changes."""
 

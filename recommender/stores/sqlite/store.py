@@ -11,6 +11,7 @@ from recommender.stores.sqlite.database import Database
 from recommender.stores.sqlite.events import SqliteEvents
 from recommender.stores.sqlite.identities import SqliteIdentities
 from recommender.stores.sqlite.items import SqliteItems
+from recommender.stores.sqlite.keys import SqliteKeys
 from recommender.stores.sqlite.ledger import SqliteLedger
 
 MAIN_FILE = "murmeli.db"
@@ -36,6 +37,7 @@ class SqliteStore:
         self.identities = SqliteIdentities(self._main, strong)
         self.items = SqliteItems(self._main)
         self.ledger = SqliteLedger(self._ledger)
+        self.keys = SqliteKeys(self._main)
 
     def check(self) -> dict[str, Any]:
         main, wrong_main = self._main.check()
