@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from threading import Lock
 from types import MappingProxyType
 from typing import overload
 
@@ -16,6 +17,9 @@ from recommender.types import BoolArray, FloatArray, IntArray, Kind, code64
 
 _WORD = re.compile(r"\w+")
 _NONE = np.zeros(0, np.int64)
+
+Changes = tuple[int, list[Item], list[str]]
+"""A cursor, the items that were put since another one, and the ids of those deleted."""
 
 FindKin = Callable[[IntArray], tuple[IntArray, FloatArray]]
 """The known items that stand in for one with these pieces: positions, and weights > 0."""
@@ -104,12 +108,26 @@ class Catalogue:
         self._kinds = {kind: _KindOf(*models.get(kind, (_NONE, ())), kin.get(kind)) for kind in Kind}
         self._entries: dict[int, Item] = {}
         self._cursor = 0
+        self._turn = Lock()
         self._shelves = {kind: part.shelf() for kind, part in self._kinds.items()}
         self.refresh()
 
     def refresh(self) -> None:
         """Catch up with the store; a few microseconds where nothing changed."""
-        self._cursor, put, deleted = self._store.changes(self._cursor)
+        self.take(self.changes())
+
+    def changes(self) -> Changes:
+        """What the store has that is not here yet; in any thread."""
+        return self._store.changes(self._cursor)
+
+    def take(self, changes: Changes) -> None:
+        """Catch up with what was read; what is here already, or newer, stays."""
+        with self._turn:
+            if changes[0] > self._cursor:
+                self._take(*changes)
+
+    def _take(self, cursor: int, put: list[Item], deleted: list[str]) -> None:
+        self._cursor = cursor
         touched = set()
         for id_ in deleted:
             gone = self._entries.pop(code64(id_), None)

@@ -149,6 +149,14 @@ def by_habit(codes: IntArray, ids: Sequence[str], popularity: Popularity) -> Kin
     return KindModel(codes, ids, sources, Ranker(column_names(sources), weights_by_hand(sources)))
 
 
+def by_popularity(part: KindModel) -> KindModel:
+    """The last resort: the same items by popularity alone, whoever asks; all alike where the model knows of none."""
+    none = Popularity(np.zeros(part.codes.size, np.float32), np.zeros((), np.float32))
+    popularity = next((source for source in part.sources if isinstance(source, Popularity)), none)
+    weights = np.ones((1, 1), np.float32)
+    return KindModel(part.codes, part.ids, (popularity,), Ranker(column_names([popularity]), weights))
+
+
 def weights_by_hand(sources: Sequence[Source]) -> FloatArray:
     """Shape (1, columns): the weights of these sources' columns where none were learned."""
     return np.array([[_BY_HAND.get(column, 0) for column in column_names(sources)]], np.float32)

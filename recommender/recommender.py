@@ -4,22 +4,23 @@ One profile is read per question, and everything else is computed from it,
 the model in use and the catalogue as it stands at that moment.
 """
 
+import math
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from recommender import top
-from recommender.catalogue import Catalogue, Shelf
+from recommender.catalogue import Catalogue, Changes, Shelf
 from recommender.eligible import Eligible
 from recommender.errors import NotFoundError
 from recommender.history import Context, History, Query, history_of
 from recommender.last_shown import LastShown
-from recommender.model import KindModel, Model
-from recommender.profile import Profile
+from recommender.model import KindModel, Model, by_popularity
+from recommender.profile import EMPTY, Profile
 from recommender.remembered import remembered
 from recommender.rules import read_rule
 from recommender.settings import Placement, Settings
@@ -70,9 +71,25 @@ class Slot:
     items: tuple[RankedItem, ...]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Read:
+    """All that the store says for one question. who: every identity of the customer, where a placement is calm;
+    last: by calm placement, the codes of what was shown there last.
+    """
+
+    changes: Changes | None
+    profile: Profile
+    who: Sequence[str]
+    last: Mapping[str, IntArray]
+
+
+UNREAD = Read(None, EMPTY, (), {})
+"""Where the store did not answer: nothing is known of the customer, and the catalogue is the one at hand."""
+
+
 @dataclass(frozen=True, slots=True)
 class Recommendation:
-    """One answer. degraded: what could not be used for it."""
+    """One answer. degraded: what could not be used for it: `model`, `profile`, or `placement:NAME`."""
 
     recommendation_id: str
     model: str
@@ -135,10 +152,18 @@ class Recommender:
     """Answers with one model and one store; another model can be put in between two questions.
 
     last_shown: what calm placements go by; of this recommender alone where None.
+    fault: is told what went wrong in a ranking, whose slots are then filled by popularity; it is raised where None.
     """
 
-    def __init__(self, store: Store, model: Model, settings: Settings, last_shown: LastShown | None = None) -> None:
-        self._store, self._settings = store, settings
+    def __init__(
+        self,
+        store: Store,
+        model: Model,
+        settings: Settings,
+        last_shown: LastShown | None = None,
+        fault: Callable[[Exception], None] | None = None,
+    ) -> None:
+        self._store, self._settings, self._fault = store, settings, fault
         self._last_shown = LastShown() if last_shown is None else last_shown
         self._filters = {
             name: Eligible(read_rule(place.filter)) for name, place in settings.placements.items() if place.filter
@@ -165,35 +190,72 @@ class Recommender:
             if isinstance(source, Text)
         }
         self._model, self._catalogue = model, Catalogue(self._store.items, known, kin)
+        self._popular = {kind: by_popularity(part) for kind, part in model.kinds.items()}
 
     def refresh(self) -> None:
         """Catch up with the catalogue."""
         self._catalogue.refresh()
 
-    def recommend(self, request: Request) -> Recommendation:
-        """Fill a page. Raises NotFoundError where a placement is not one of the settings'."""
-        kinds = [self._placement(slot.placement).kind for slot in request.slots]
-        self.refresh()
+    def read(self, request: Request) -> Read:
+        """What a page needs of the store; in any thread. NotFoundError for an unknown placement, StoreError."""
+        calm = [slot.placement for slot in request.slots if self._placement(slot.placement).stability]
+        changes = self._catalogue.changes()
         profile = self._store.events.profile(request.customer)
-        rankings = {kind: self._rank(kind, profile, request.context) for kind in set(kinds)}
-        free = {kind: ranking.shelf.available.copy() for kind, ranking in rankings.items()}
-        calm = any(self._placement(slot.placement).stability for slot in request.slots)
         who = self._store.identities.find(request.customer) if calm else ()
+        return Read(changes, profile, who, {name: self._last_shown.find(who, name) for name in calm})
+
+    def recommend(self, request: Request, read: Read | None = None, until: float = math.inf) -> Recommendation:
+        """Fill a page. Raises NotFoundError where a placement is not one of the settings'.
+
+        read: what `read` gave for the same request, or UNREAD: then popularity answers; None: it is read now.
+        until: `time.monotonic` from which on popularity fills the slots whose kind is not ranked yet.
+        """
+        kinds = [self._placement(slot.placement).kind for slot in request.slots]
+        read = self.read(request) if read is None else read
+        if read.changes is not None:
+            self._catalogue.take(read.changes)
+        rankings = {kind: self._rank_until(until, kind, read, request.context) for kind in dict.fromkeys(kinds)}
+        free = {kind: ranking.shelf.available.copy() for kind, ranking in rankings.items()}
         pages = [
-            self._fill(who, slot, rankings[kind], free[kind]) for slot, kind in zip(request.slots, kinds, strict=True)
+            self._fill(read.last, slot, rankings[kind], free[kind])
+            for slot, kind in zip(request.slots, kinds, strict=True)
         ]
         filled = list(zip(request.slots, kinds, pages, strict=True))
         for slot, kind, page in reversed(filled):  # where a placement is asked for twice, its first page counts
-            if self._settings.placements[slot.placement].stability:
-                self._last_shown.keep(who, slot.placement, rankings[kind].shelf.items.codes[page])
+            if slot.placement in read.last:
+                self._last_shown.keep(read.who, slot.placement, rankings[kind].shelf.items.codes[page])
         slots = tuple(Slot(slot.placement, tuple(_ranked(rankings[kind], page))) for slot, kind, page in filled)
-        degraded = () if self._model.trained else ("model",)
-        return Recommendation(new_recommendation_id(), self._model.label, degraded, slots)
+        late = (slot.placement for slot, kind, _ in filled if rankings[kind].model is self._popular[kind])
+        return Recommendation(new_recommendation_id(), self._model.label, self._degraded(read, late), slots)
 
-    def rank(self, customer: str, candidates: Sequence[str], kind: Kind, context: Context) -> list[RankedItem]:
-        """The caller's own candidates, best first; those that nobody ever heard of come last, in the given order."""
-        self.refresh()
-        ranking = self._rank(kind, self._store.events.profile(customer), context)
+    def _degraded(self, read: Read, late: Iterable[str]) -> tuple[str, ...]:
+        parts = () if self._model.trained else ("model",)
+        if read is UNREAD:
+            return (*parts, "profile")
+        return (*parts, *(f"placement:{name}" for name in dict.fromkeys(late)))
+
+    def _rank_until(self, until: float, kind: Kind, read: Read, context: Context) -> _Ranking:
+        """The ranking of a kind; by popularity where it is late, where a source fails, where nothing was read."""
+        if read is not UNREAD and time.monotonic() < until:
+            try:
+                return self._rank(kind, read.profile, context)
+            except Exception as error:
+                if self._fault is None:
+                    raise
+                self._fault(error)
+        return self._rank(kind, read.profile, context, self._popular[kind])
+
+    def rank(
+        self, customer: str, candidates: Sequence[str], kind: Kind, context: Context, read: Read | None = None
+    ) -> list[RankedItem]:
+        """The caller's own candidates, best first; those that nobody ever heard of come last, in the given order.
+
+        read: see `recommend`; of a request without slots.
+        """
+        read = self.read(Request(customer, (), context)) if read is None else read
+        if read.changes is not None:
+            self._catalogue.take(read.changes)
+        ranking = self._rank_until(math.inf, kind, read, context)
         positions = ranking.shelf.items.positions(np.array([code64(c) for c in candidates], np.int64))
         known = np.unique(positions[positions >= 0])
         order = known[np.argsort(-ranking.blended[known], kind="stable")]
@@ -228,7 +290,8 @@ class Recommender:
             return Explanation(item, placement, None, 0.0, "unknown", {}, why_not)
         open_ = self._open(ranking, placement)
         why_not = self._why_not(ranking, placement, int(at[0]))
-        last = self._last(self._store.identities.find(customer), ranking, open_, placement)
+        shown = self._last_shown.find(self._store.identities.find(customer), placement) if place.stability else None
+        last = _last(shown, ranking, open_)
         page = _page(ranking, open_, max(place.size, last.size), place.stability, last)
         plain, rank = _ranks(ranking, open_, page, int(at[0]))
         parts = {name: round(float(part[0]), 4) for name, part in ranking.parts(at).items()}
@@ -258,8 +321,9 @@ class Recommender:
             known = ", ".join(sorted(self._settings.placements))
             raise NotFoundError(f"There is no such placement. The settings have: {known}.") from None
 
-    def _rank(self, kind: Kind, profile: Profile, context: Context) -> _Ranking:
-        shelf, model = self._catalogue.shelf(kind), self._model.kinds[kind]
+    def _rank(self, kind: Kind, profile: Profile, context: Context, model: KindModel | None = None) -> _Ranking:
+        """model: the kind's where None."""
+        shelf, model = self._catalogue.shelf(kind), model or self._model.kinds[kind]
         query = Query(shelf.items, history_of(profile, shelf.items), context)
         scores = [source.score([query])[0] for source in model.sources]
         blended = model.ranker.blend(query, scores)
@@ -279,26 +343,27 @@ class Recommender:
         """Shape (n,): what the placement's filter lets through."""
         return self._filters[placement].mask(ranking.shelf, self._catalogue.entry, ranking.query.context.now)
 
-    def _fill(self, who: Sequence[str], slot: SlotRequest, ranking: _Ranking, free: BoolArray) -> IntArray:
-        """The positions to show in one slot, of what is still free; they are taken then. who: all identities."""
+    def _fill(self, shown: Mapping[str, IntArray], slot: SlotRequest, ranking: _Ranking, free: BoolArray) -> IntArray:
+        """The positions to show in one slot, of what is still free; they are taken then. shown: see Read.last."""
         place = self._placement(slot.placement)
         open_ = self._open(ranking, slot.placement) & free
         items = ranking.shelf.items
         if slot.exclude:
             open_ &= ~_mask(items.positions(np.array([code64(c) for c in slot.exclude], np.int64)), open_.size)
-        last = self._last(who, ranking, open_, slot.placement)
+        last = _last(shown.get(slot.placement), ranking, open_)
         page = _page(ranking, open_, place.size if slot.k is None else slot.k, place.stability, last)
         free[page] = False
         return page
 
-    def _last(self, who: Sequence[str], ranking: _Ranking, open_: BoolArray, placement: str) -> IntArray:
-        """What a calm placement showed last, GONE where it cannot be shown now; nothing for one that is not calm."""
-        if not self._placement(placement).stability:
-            return np.zeros(0, np.int64)
-        last = ranking.shelf.items.positions(self._last_shown.find(who, placement))
-        known = last[last >= 0]
-        last[last >= 0] = np.where(open_[known], known, GONE)
-        return last
+
+def _last(shown: IntArray | None, ranking: _Ranking, open_: BoolArray) -> IntArray:
+    """What a calm placement showed last, GONE where it cannot be shown now; nothing for one that is not calm."""
+    if shown is None:
+        return np.zeros(0, np.int64)
+    last = ranking.shelf.items.positions(shown)
+    known = last[last >= 0]
+    last[last >= 0] = np.where(open_[known], known, GONE)
+    return last
 
 
 def _page(ranking: _Ranking, open_: BoolArray, k: int, stability: float, last: IntArray) -> IntArray:

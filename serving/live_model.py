@@ -93,7 +93,7 @@ class LiveModel:
         return self._build(load_model(self.registry, number))
 
     def _build(self, model: Model) -> Recommender:
-        return Recommender(self._store, model, self._settings, self._last_shown)
+        return Recommender(self._store, model, self._settings, self._last_shown, _fault)
 
     def _put(self, recommender: Recommender) -> None:
         self._recommender = recommender
@@ -105,3 +105,7 @@ class LiveModel:
         self.refused = True
         self._telemetry.reloads.labels("refused").inc()
         _log.error("The champion is refused.", extra={"fields": {"reason": reason}})
+
+
+def _fault(error: Exception) -> None:
+    _log.error("A ranking failed; popularity answers in its place.", exc_info=error)

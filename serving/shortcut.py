@@ -63,7 +63,7 @@ class Shortcut:
             return None
 
     async def _recommend(self, content: object) -> object:
-        return page(self._site, RecommendCall.model_validate(content))
+        return await page(self._site, RecommendCall.model_validate(content))
 
     async def _events(self, content: object) -> object:
         rows = content if isinstance(content, list) else [content]

@@ -22,6 +22,7 @@ from recommender.types import MINUTE, code32
 from serving.ingest import Ingest, Writer
 from serving.ledger import Answer, WriteBehind
 from serving.live_model import LiveModel
+from serving.reads import Reads
 from serving.telemetry import LOGGER, Telemetry
 
 
@@ -32,6 +33,7 @@ class Site:
     settings: Settings
     store: Store
     writer: Writer
+    reads: Reads
     ingest: Ingest
     ledger: WriteBehind
     live: LiveModel
@@ -53,6 +55,7 @@ class Site:
                     await task
             await self.ledger.flush()
             await asyncio.to_thread(self.writer.close)
+            self.reads.close()
             self.store.close()
             logging.getLogger(LOGGER).info("Stopped; every accepted event is on disk.")
 
@@ -63,6 +66,7 @@ class Site:
             "model": not self.live.recommender.model.trained,
             "champion": self.live.refused,
             "store": self.ingest.failing,
+            "profile": self.reads.failing,
             "ledger": self.ledger.failing,
         }
         return tuple(part for part, missing in parts.items() if missing)
@@ -89,11 +93,10 @@ class Site:
         context: Context | None,
         slots: Sequence[Slot],
         degraded: tuple[str, ...],
+        model: str,
     ) -> None:
-        """Put one answer on the ledger and count it."""
-        answer = Answer(
-            recommendation_id, system_clock(), call, customer, self.live.label, degraded, context, tuple(slots)
-        )
+        """Put one answer on the ledger and count it. model: the label of the one that made it."""
+        answer = Answer(recommendation_id, system_clock(), call, customer, model, degraded, context, tuple(slots))
         self.ledger.add(answer)
         self.telemetry.answers.labels(call).inc()
         for part in degraded:
@@ -111,6 +114,7 @@ def assemble(settings: Settings, store: Store, registry: Registry) -> Site:
         settings,
         store,
         writer,
+        Reads(store.remote),
         Ingest(store.events, Door(settings.zone_info), writer, telemetry),
         ledger,
         live,

@@ -210,8 +210,13 @@ class Keys(Protocol):
 
 
 class Store(Protocol):
-    """One site's store. Safe for one writing thread and any number of reading ones."""
+    """One site's store. Safe for one writing thread and any number of reading ones.
 
+    remote: whether a read waits for another process, so that who has more to do reads in a thread.
+    """
+
+    @property
+    def remote(self) -> bool: ...
     @property
     def events(self) -> Events: ...
     @property

@@ -65,6 +65,8 @@ class _State:
 class MemoryStore:
     """The `Store` without a disk."""
 
+    remote = False
+
     def __init__(self, strong: Sequence[str]) -> None:
         state = _State()
         self.items = MemoryItems(state)

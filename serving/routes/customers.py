@@ -17,4 +17,6 @@ async def remembered(
     request: Request, customer: Identity, limit: Annotated[int, Query(ge=1, le=1000)] = 20
 ) -> Response:
     """Identities, habits by kind, and the newest events of the customer behind an identity."""
-    return answer(site_of(request).live.recommender.remembered(customer, limit))
+    site = site_of(request)
+    recommender = site.live.recommender
+    return answer(await site.reads.ask(lambda: recommender.remembered(customer, limit)))

@@ -25,7 +25,8 @@ async def put(request: Request, items: Annotated[list[ItemOfCall], Body(max_leng
 @router.get("/v1/items/{item:path}", response_model=ItemOut, summary="One item")
 async def get(request: Request, item: ItemId) -> Response:
     """The catalogue's entry."""
-    entry = site_of(request).store.items.get(item)
+    site = site_of(request)
+    entry = await site.reads.ask(lambda: site.store.items.get(item))
     if entry is None:
         raise NotFoundError("The catalogue has no item of this id. PUT /v1/items adds it.")
     return answer(entry)

@@ -1,5 +1,6 @@
 """The answers: a page, one slot, the caller's own list, similar items, and why."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Annotated, Any
@@ -8,9 +9,13 @@ from fastapi import APIRouter, Query, Request, Response
 
 from recommender.errors import UsageError
 from recommender.history import Context
+from recommender.model import Model
 from recommender.recommender import (
+    UNREAD,
     RankedItem,
+    Read,
     Recommendation,
+    Recommender,
     Slot,
     SlotRequest,
     new_recommendation_id,
@@ -33,17 +38,17 @@ SIMILAR = 10
 @router.post("/v1/recommend", response_model=RecommendationOut, summary="Fill a page")
 async def recommend(request: Request, call: RecommendCall) -> Response:
     """What this customer needs first, in each slot, in this channel, now. Slots are filled in their order."""
-    return answer(page(site_of(request), call))
+    return answer(await page(site_of(request), call))
 
 
-def page(site: Site, call: RecommendCall) -> Recommendation | dict[str, Any]:
+async def page(site: Site, call: RecommendCall) -> Recommendation | dict[str, Any]:
     """The answer to a call; it is on the ledger then. Raises UsageError and NotFoundError before anything is done."""
     context = site.context(call.context.channel, call.context.at)
     slots = tuple(SlotRequest(slot.placement, slot.k, tuple(slot.exclude)) for slot in call.slots)
     if call.explain:
         _check_explained(site, slots)
-    given = _recommend(site, Question(call.customer, slots, context))
-    return _explained(site, call.customer, context, given) if call.explain else given
+    given = await _recommend(site, Question(call.customer, slots, context))
+    return await site.reads.ask(lambda: _explained(site, call.customer, context, given)) if call.explain else given
 
 
 @router.get("/v1/recommend/{placement}", response_model=RecommendationOut, summary="Fill one slot")
@@ -59,7 +64,7 @@ async def recommend_one(
     """The same for one slot."""
     site = site_of(request)
     slot = SlotRequest(placement, k, tuple(exclude))
-    return answer(_recommend(site, Question(customer, (slot,), site.context(channel, at))))
+    return answer(await _recommend(site, Question(customer, (slot,), site.context(channel, at))))
 
 
 @router.post("/v1/rank", response_model=RankingOut, summary="Rank a list")
@@ -67,16 +72,22 @@ async def rank(request: Request, call: RankCall) -> Response:
     """The caller's own candidates, best first; those that nobody ever heard of come last."""
     site = site_of(request)
     context = site.context(call.context.channel, call.context.at)
-    kind = call.kind or _kind_of(site, call.candidates)
-    ranked = site.live.recommender.rank(call.customer, call.candidates, kind, context)
-    return _ranking(site, "rank", call.customer, context, ranked)
+    recommender = site.live.recommender
+    question = Question(call.customer, (), context)
+    read = await site.reads.before(_deadline(site), lambda: recommender.read(question)) or UNREAD
+    kind = call.kind or _kind_of(recommender, call.candidates, read)
+    ranked = recommender.rank(call.customer, call.candidates, kind, context, read)
+    missing = ("profile",) if read is UNREAD else ()
+    return _ranking(site, recommender.model, "rank", call.customer, context, ranked, missing)
 
 
 @router.get("/v1/similar", response_model=RankingOut, summary="Similar items")
 async def similar(request: Request, item: ItemId, k: K = SIMILAR) -> Response:
     """What goes with an item, by how it was used and by its attributes; nobody's own history counts."""
     site = site_of(request)
-    return _ranking(site, "similar", None, None, site.live.recommender.similar(item, k))
+    recommender = site.live.recommender
+    found = await site.reads.ask(lambda: recommender.similar(item, k))
+    return _ranking(site, recommender.model, "similar", None, None, found)
 
 
 @router.get("/v1/explain", response_model=ExplanationOut, summary="Why, or why not")
@@ -90,34 +101,51 @@ async def explain(
 ) -> Response:
     """Why an item stands where it stands for a customer, or why it does not stand there."""
     site = site_of(request)
-    return answer(site.live.recommender.explain(customer, item, placement, site.context(channel, at)))
+    context, recommender = site.context(channel, at), site.live.recommender
+    return answer(await site.reads.ask(lambda: recommender.explain(customer, item, placement, context)))
 
 
-def _recommend(site: Site, question: Question) -> Recommendation:
-    given = site.live.recommender.recommend(question)
+async def _recommend(site: Site, question: Question) -> Recommendation:
+    until, recommender = _deadline(site), site.live.recommender
+    read = await site.reads.before(until, lambda: recommender.read(question)) or UNREAD
+    given = recommender.recommend(question, read, until)
     degraded = _degraded(site, given.degraded)
     if degraded != given.degraded:
         given = replace(given, degraded=degraded)
-    site.record(given.recommendation_id, "recommend", question.customer, question.context, given.slots, degraded)
+    site.record(
+        given.recommendation_id, "recommend", question.customer, question.context, given.slots, degraded, given.model
+    )
     return given
 
 
-def _ranking(
-    site: Site, call: str, customer: str | None, context: Context | None, ranked: list[RankedItem]
+def _deadline(site: Site) -> float:
+    """The moment, of `time.monotonic`, from which on popularity answers."""
+    return time.monotonic() + site.settings.serving.deadline_ms / 1000
+
+
+def _ranking(  # noqa: PLR0913, PLR0917 - what goes on the record
+    site: Site,
+    model: Model,
+    call: str,
+    customer: str | None,
+    context: Context | None,
+    ranked: list[RankedItem],
+    missing: tuple[str, ...] = (),
 ) -> Response:
-    degraded = _degraded(site, () if site.live.recommender.model.trained else ("model",))
+    degraded = _degraded(site, (*(() if model.trained else ("model",)), *missing))
     id_ = new_recommendation_id()
-    site.record(id_, call, customer, context, [Slot("", tuple(ranked))], degraded)
-    return answer({"recommendation_id": id_, "model": site.live.label, "degraded": degraded, "items": ranked})
+    site.record(id_, call, customer, context, [Slot("", tuple(ranked))], degraded, model.label)
+    return answer({"recommendation_id": id_, "model": model.label, "degraded": degraded, "items": ranked})
 
 
 def _degraded(site: Site, own: tuple[str, ...]) -> tuple[str, ...]:
     return (*own, "champion") if site.live.refused else own
 
 
-def _kind_of(site: Site, candidates: list[str]) -> Kind:
-    site.live.recommender.refresh()
-    entries = map(site.live.recommender.catalogue.entry, candidates)
+def _kind_of(recommender: Recommender, candidates: list[str], read: Read) -> Kind:
+    if read.changes is not None:
+        recommender.catalogue.take(read.changes)
+    entries = map(recommender.catalogue.entry, candidates)
     return next((entry.kind for entry in entries if entry), Kind.CONTENT)
 
 

@@ -11,6 +11,7 @@ from recommender.errors import StoreError
 from recommender.stores import open_store
 from recommender.stores.base import Item, Outcome, Store
 from recommender.stores.postgres.schema import VERSION
+from recommender.stores.postgres.store import PostgresStore
 from recommender.types import Kind
 from tests.contracts.places import schema
 from tests.contracts.worlds import Event, batch, profile_of
@@ -45,6 +46,22 @@ def test_replicas_that_write_the_same_customers_at_once_lose_and_double_nothing(
         for store in replicas:
             assert all(store.events.profile(p) == profile_of([e for e in told if e.identity == p]) for p in people)
             assert store.check()["problems"] == []
+
+
+def test_a_connection_that_broke_while_it_was_idle_costs_nobody_an_answer(url: str) -> None:
+    with closing(PostgresStore(url, STRONG)) as store, psycopg.connect(url, autocommit=True) as other:
+
+        def cut() -> None:
+            pid = store.events._database.fetch("SELECT pg_backend_pid()")[0][0]
+            other.execute("SELECT pg_terminate_backend(%s, 10000)", (pid,))
+
+        cut()
+        store.events.append(batch([Event("crm:1", "e1", item="pay")]))
+        cut()
+        assert len(store.events.profile("crm:1")) == 1
+        cut()
+        with store.events._database.reading() as connection:
+            assert connection.execute("SELECT 1").fetchall() == [(1,)]
 
 
 def test_what_one_replica_accepts_is_in_the_next_answer_of_another(url: str) -> None:

@@ -96,7 +96,7 @@ def test_a_write_that_is_given_up_when_the_service_stops_loses_no_answer(tmp_pat
     async def stop_behind_other_work(site: Site) -> None:
         go = threading.Event()
         other = asyncio.create_task(site.writer.run(go.wait))
-        site.record("r1", "recommend", None, None, [], ())
+        site.record("r1", "recommend", None, None, [], (), "untrained")
         flush = asyncio.create_task(site.ledger.flush())
         while site.ledger._pending:
             await asyncio.sleep(0)

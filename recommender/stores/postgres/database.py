@@ -7,7 +7,7 @@ ascending, then CATALOGUE.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import psycopg
@@ -30,7 +30,10 @@ MOST = 8
 """Connections of one process."""
 
 PATIENCE = 10.0
-"""Seconds to wait for a connection, and for the database at the start."""
+"""Seconds to wait for a connection, for the database at the start, and for a word from one that has fallen silent."""
+
+RECONNECT = 2.0
+"""Seconds after which the pool gives up and waits to be asked again; else it would try ever less often."""
 
 
 class Database:
@@ -40,8 +43,16 @@ class Database:
         self.writable = writable
         self.place = _place(url)
         options = {"autocommit": True, "connect_timeout": int(PATIENCE), "application_name": "murmeli"}
+        options["tcp_user_timeout"] = int(PATIENCE * 1000)
         self._pool = ConnectionPool(
-            url, min_size=1, max_size=MOST, timeout=PATIENCE, kwargs=options, configure=_configure, open=False
+            url,
+            min_size=1,
+            max_size=MOST,
+            timeout=PATIENCE,
+            reconnect_timeout=RECONNECT,
+            kwargs=options,
+            configure=_configure,
+            open=False,
         )
         self._closed = False
         with self.explained():
@@ -49,7 +60,13 @@ class Database:
             self._pool.open(wait=True, timeout=PATIENCE)
 
     def fetch(self, query: str, *values: object) -> list[tuple[Any, ...]]:
-        """All rows that one query finds, as of now."""
+        """All rows that one query finds, as of now. A connection that broke while it was idle is replaced."""
+        with self.explained(), self._pooled() as connection:
+            try:
+                return rows(connection, query, *values)
+            except psycopg.OperationalError:
+                if not connection.closed:
+                    raise
         with self.connection() as connection:
             return rows(connection, query, *values)
 
@@ -60,12 +77,19 @@ class Database:
 
     @contextmanager
     def connection(self) -> Iterator[Connection]:
-        """A connection to read with; each statement sees every commit made before it."""
+        """A connection that works; each statement sees every commit made before it."""
         with self.explained():
-            if self._closed:
-                raise StoreError("This store is closed. Open it again.")
-            with self._pool.connection() as connection:
-                yield connection
+            while True:
+                with self._pooled() as connection:
+                    if _works(connection):
+                        yield connection
+                        return
+
+    def _pooled(self) -> AbstractContextManager[Connection]:
+        """A connection that may have broken while it was idle; the pool replaces it then."""
+        if self._closed:
+            raise StoreError("This store is closed. Open it again.")
+        return self._pool.connection()
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -123,6 +147,14 @@ def many(connection: Connection, query: str, values: Sequence[Sequence[object]])
     if values:
         with connection.cursor() as cursor:
             cursor.executemany(query, values)
+
+
+def _works(connection: Connection) -> bool:
+    try:
+        connection.execute("")
+    except psycopg.OperationalError:
+        return False
+    return True
 
 
 def _configure(connection: Connection) -> None:

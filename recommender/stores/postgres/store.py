@@ -16,6 +16,8 @@ from recommender.stores.postgres.ledger import PostgresLedger
 class PostgresStore:
     """The `Store` in a PostgreSQL database; the tables are made, and brought up to date, when it is opened."""
 
+    remote = True
+
     def __init__(self, url: str, strong: Sequence[str], *, writable: bool = True) -> None:
         self._database = Database(url, writable=writable)
         try:

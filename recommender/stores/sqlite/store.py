@@ -26,6 +26,8 @@ class SqliteStore:
     harms the file: answers are written in groups behind the answer, and none waits for a disk.
     """
 
+    remote = False
+
     def __init__(self, home: Path, strong: Sequence[str], *, writable: bool = True) -> None:
         self._main = Database(home / MAIN_FILE, schema.MAIN, synchronous="FULL", writable=writable)
         try:
