@@ -486,14 +486,15 @@ def serve(
     home: Home = HERE,
     host: Annotated[str | None, typer.Option(help="The address to listen on; else the settings'.")] = None,
     port: Annotated[int | None, typer.Option(help="The port to listen on; else the settings'.")] = None,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Processes that share the port, one a core.")] = 1,
 ) -> None:
     """Serve over HTTP, with the API page under /docs.
 
-    Example: `murmeli serve --port 8787`
+    Example: `murmeli serve --port 8787 --workers 2`
     """
     from serving.bootstrap import serve as run
 
-    run(home, host=host, port=port, store_at=place_of(home))
+    run(home, host=host, port=port, store_at=place_of(home), workers=workers)
 
 
 @app.command()

@@ -3,6 +3,8 @@
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from itertools import count
+from math import inf
+from time import monotonic
 
 import numpy as np
 
@@ -23,11 +25,13 @@ class LastShown:
     A customer is a set of identities. So one whose identities were just linked goes on from the newest page of
     these, and one that is unlinked from its own page of before.
     recall: is asked for customers of whom nothing is in memory, such as after a restart.
+    alone: seconds for which a page in memory is sure to be the newest; later ones may then be another process's,
+    and what is recalled goes first.
     """
 
-    def __init__(self, recall: Recall = lambda *_: ()) -> None:
-        self._recall = recall
-        self._pages: OrderedDict[tuple[tuple[str, ...], str], tuple[int, bytes]] = OrderedDict()
+    def __init__(self, recall: Recall = lambda *_: (), alone: float = inf) -> None:
+        self._recall, self._alone = recall, alone
+        self._pages: OrderedDict[tuple[tuple[str, ...], str], tuple[int, bytes, float]] = OrderedDict()
         self._number = count()
 
     def find(self, identities: Sequence[str], placement: str) -> IntArray:
@@ -36,12 +40,16 @@ class LastShown:
         if page is None:
             own = [self._pages.get(((name,), placement)) for name in identities]
             page = max(filter(None, own), default=None)
-        return codes64(self._recall(identities, placement)) if page is None else np.frombuffer(page[1], np.int64)
+        if page is None or monotonic() - page[2] > self._alone:
+            recalled = codes64(self._recall(identities, placement))
+            if page is None or recalled.size:
+                return recalled
+        return np.frombuffer(page[1], np.int64)
 
     def keep(self, identities: Sequence[str], placement: str, codes: IntArray) -> None:
         """Remember a page as it was shown."""
         customer = tuple(identities), placement
-        self._pages[customer] = next(self._number), codes[:MOST_PLACES].tobytes()
+        self._pages[customer] = next(self._number), codes[:MOST_PLACES].tobytes(), monotonic()
         self._pages.move_to_end(customer)
         if len(self._pages) > MOST_PAGES:
             self._pages.popitem(last=False)

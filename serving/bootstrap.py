@@ -3,8 +3,9 @@
 import errno
 import socket
 import sys
+import tempfile
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 import uvicorn
@@ -14,23 +15,25 @@ from recommender.plugins import registry_at
 from recommender.settings import load_settings
 from recommender.stores import open_store
 from serving.app import create_app
+from serving.peers import Peers
 from serving.site import Site, assemble
 from serving.telemetry import log_to_stderr
+from serving.workers import Supervisor
 
 GRACE = 10
 """Seconds that requests under way get at the end."""
 BACKLOG = 2048
 
 
-def build(home: Path, store_at: Path | str | None = None) -> Site:
+def build(home: Path, store_at: Path | str | None = None, peers: Peers | None = None) -> Site:
     """The site of a home. Raises UsageError for wrong settings and StoreError where the store cannot be opened.
 
-    store_at: where the store lies; in the home where None.
+    store_at: where the store lies; in the home where None. peers: the other workers of it, where there are any.
     """
     settings = load_settings(home)
     store = open_store(store_at or home, strong=settings.strong)
     try:
-        return assemble(settings, store, registry_at(home, settings))
+        return assemble(settings, store, registry_at(home, settings), peers)
     except BaseException:
         store.close()
         raise
@@ -43,35 +46,79 @@ def serve(
     announce: Callable[[str], None] | None = None,
     *,
     store_at: Path | str | None = None,
+    workers: int = 1,
 ) -> None:
     """Serve a home until SIGINT or SIGTERM. announce: is told the address, once; standard output where None.
 
     Raises MurmeliError where the address cannot be had, before anything else is opened.
     """
-    settings = load_settings(home).serving
-    with listen(settings.host if host is None else host, settings.port if port is None else port) as listener:
+    settings = load_settings(home)
+    place = settings.serving.host if host is None else host, settings.serving.port if port is None else port
+    with closing(listen(*place)) as listener:
         log_to_stderr()
-        site = build(home, store_at)
-        (announce or say)(url_of(listener))
-        config = uvicorn.Config(
-            create_app(site),
-            access_log=False,  # its lines hold paths and queries, and those hold ids
-            log_config=None,
-            server_header=False,
-            timeout_graceful_shutdown=GRACE,
-            lifespan="on",
-        )
-        with suppress(KeyboardInterrupt):  # it has stopped by then; the server passes the signal on
-            uvicorn.Server(config).run(sockets=[listener])
+        if workers == 1:
+            site = build(home, store_at)
+            (announce or say)(url_of(listener))
+            run(site, listener)
+            return
+        with closing(open_store(store_at or home, strong=settings.strong)):
+            """It is made, and brought up to date, by one process; an error is told before there are workers."""
+        address: tuple[str, int] = listener.getsockname()[:2]
+    _supervise(home, store_at, listen_together(*address, workers), announce or say)
+
+
+def _supervise(
+    home: Path, store_at: Path | str | None, listeners: list[socket.socket], announce: Callable[[str], None]
+) -> None:
+    with tempfile.TemporaryDirectory(prefix="murmeli-") as folder, ExitStack() as stack:
+        for listener in listeners:
+            stack.enter_context(listener)
+
+        def work(number: int, listener: socket.socket, ready: Callable[[], None]) -> None:
+            site = build(home, store_at, Peers(Path(folder), number))
+            ready()
+            run(site, listener)
+
+        Supervisor(listeners, work).run(lambda: announce(url_of(listeners[0])))
+
+
+def run(site: Site, listener: socket.socket) -> None:
+    """Serve a site until SIGINT or SIGTERM."""
+    config = uvicorn.Config(
+        create_app(site),
+        access_log=False,  # its lines hold paths and queries, and those hold ids
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE,
+        lifespan="on",
+    )
+    with suppress(KeyboardInterrupt):  # it has stopped by then; the server passes the signal on
+        uvicorn.Server(config).run(sockets=[listener])
 
 
 def listen(host: str, port: int) -> socket.socket:
     """A socket that listens already, so that a second server meets it. MurmeliError where it cannot be had."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+        return socket.create_server((host, port), family=_family(host), backlog=BACKLOG)
     except OSError as error:
         raise _address_error(error, host, port) from error
+
+
+def listen_together(host: str, port: int, many: int) -> list[socket.socket]:
+    """So many sockets at one address, which `listen` found free: the system spreads connections over them."""
+    listeners = []
+    for _ in range(many):
+        listener = socket.socket(_family(host))
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        listener.bind((host, port))
+        listener.listen(BACKLOG)
+        listeners.append(listener)
+    return listeners
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
 def _address_error(error: OSError, host: str, port: int) -> MurmeliError:

@@ -21,6 +21,8 @@ from serving.telemetry import LOGGER, Telemetry
 
 EVERY = 0.5
 """Seconds between two writes."""
+RECORDED = 2.0
+"""Seconds after which an answer is on disk, for other processes to read, as long as the disk takes it at all."""
 PRUNE_EVERY = 3600.0
 LARGEST_GROUP = 2_000
 MOST_PENDING = 50_000

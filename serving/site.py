@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from math import inf
 
 import numpy as np
 from fastapi import Request
@@ -20,8 +21,9 @@ from recommender.settings import Settings
 from recommender.stores.base import Store
 from recommender.types import MINUTE, code32
 from serving.ingest import Ingest, Writer
-from serving.ledger import Answer, WriteBehind
+from serving.ledger import RECORDED, Answer, WriteBehind
 from serving.live_model import LiveModel
+from serving.peers import Peers
 from serving.reads import Reads
 from serving.telemetry import LOGGER, Telemetry
 
@@ -43,7 +45,8 @@ class Site:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Follow the registry and write the ledger meanwhile; at the end, finish what was taken and close."""
-        tasks = [asyncio.create_task(self.live.run()), asyncio.create_task(self.ledger.run())]
+        work = (self.live.run(), self.ledger.run(), self.telemetry.share())
+        tasks = [asyncio.create_task(one) for one in work]
         try:
             yield
         finally:
@@ -103,12 +106,16 @@ class Site:
             self.telemetry.degraded.labels(part).inc()
 
 
-def assemble(settings: Settings, store: Store, registry: Registry) -> Site:
-    """A site from its parts, with its model in place. Raises StoreError where the store cannot be read."""
-    telemetry = Telemetry()
+def assemble(settings: Settings, store: Store, registry: Registry, peers: Peers | None = None) -> Site:
+    """A site from its parts, with its model in place. Raises StoreError where the store cannot be read.
+
+    peers: the other workers of it, where there are any.
+    """
+    telemetry = Telemetry(peers)
+    alone = RECORDED if peers or store.remote else inf
     writer = Writer()
     ledger = WriteBehind(store.ledger, writer, telemetry, settings.serving.ledger_days, system_clock)
-    live = LiveModel(registry, store, settings, telemetry, LastShown(ledger.shown))
+    live = LiveModel(registry, store, settings, telemetry, LastShown(ledger.shown, alone))
     live.start()
     return Site(
         settings,

@@ -4,6 +4,7 @@ No label and no line holds an id of a customer, an item or an event; a route
 is named by its template.
 """
 
+import asyncio
 import json
 import logging
 import traceback
@@ -11,15 +12,18 @@ from datetime import UTC, datetime
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, generate_latest
 
+from serving.peers import EVERY, Peers
+
 LOGGER = "murmeli"
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
 _GROUPS = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2000)
 
 
 class Telemetry:
-    """The metrics of one service."""
+    """The metrics of one service. peers: the other workers of it, where there are any."""
 
-    def __init__(self) -> None:
+    def __init__(self, peers: Peers | None = None) -> None:
+        self._peers = peers
         registry = self.registry = CollectorRegistry()
         self.requests = Counter(
             "murmeli_http_requests", "Requests answered", ["method", "route", "status"], registry=registry
@@ -54,7 +58,13 @@ class Telemetry:
 
     def exposition(self) -> bytes:
         """The metrics in Prometheus's text format."""
-        return generate_latest(self.registry)
+        return self._peers.exposition(self.registry) if self._peers else generate_latest(self.registry)
+
+    async def share(self) -> None:
+        """Tell the other workers what was counted here, until cancelled."""
+        while self._peers:
+            self._peers.note(self.registry)
+            await asyncio.sleep(EVERY)
 
 
 class JsonLines(logging.Formatter):

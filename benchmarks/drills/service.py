@@ -35,6 +35,11 @@ class Client:
             raise RuntimeError(f"{method} {path}: {answer.status} {text.decode(errors='replace')}")
         return orjson.loads(text) if text else None
 
+    def text(self, path: str) -> str:
+        """What a route answers that speaks no JSON."""
+        self._connection.request("GET", path)
+        return self._connection.getresponse().read().decode()
+
     def close(self) -> None:
         """Hang up."""
         self._connection.close()

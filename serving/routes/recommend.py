@@ -123,7 +123,7 @@ def _deadline(site: Site) -> float:
     return time.monotonic() + site.settings.serving.deadline_ms / 1000
 
 
-def _ranking(  # noqa: PLR0913, PLR0917 - what goes on the record
+def _ranking(
     site: Site,
     model: Model,
     call: str,

@@ -73,7 +73,7 @@ def test_a_store_that_failed_a_few_times_is_left_alone_for_a_moment_and_asked_ag
 ) -> None:
     reads, asked = Reads(remote=False), []
 
-    def fail() -> None:
+    def fail() -> str:
         asked.append(1)
         raise StoreError("no")
 

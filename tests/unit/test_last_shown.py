@@ -51,6 +51,22 @@ def test_what_is_not_in_memory_is_recalled(monkeypatch: pytest.MonkeyPatch) -> N
     assert found(pages, "crm:1") == codes64(["a", "b"]).tolist()
 
 
+def test_what_another_process_showed_since_is_recalled_once_memory_may_be_behind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    recalled: list[str] = []
+    pages = LastShown(lambda *_: recalled, alone=2.0)
+    monkeypatch.setattr(last_shown, "monotonic", lambda: 100.0)
+    keep(pages, "crm:1", page=[1])
+    recalled.append("a")
+    monkeypatch.setattr(last_shown, "monotonic", lambda: 101.0)
+    assert found(pages, "crm:1") == [1]
+    monkeypatch.setattr(last_shown, "monotonic", lambda: 103.0)
+    assert found(pages, "crm:1") == codes64(["a"]).tolist()
+    recalled.clear()
+    assert found(pages, "crm:1") == [1]
+
+
 def test_only_the_first_places_of_a_page_are_remembered() -> None:
     pages = LastShown()
     keep(pages, "crm:1", page=range(1000))
