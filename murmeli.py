@@ -23,8 +23,9 @@ from recommender.errors import MurmeliError, RefusedError, UsageError
 from recommender.history import Context
 from recommender.identity import parse_identity
 from recommender.instants import Clock
+from recommender.page import Recommendation, Request, SlotRequest
 from recommender.plugins import registry_at
-from recommender.recommender import Recommendation, Recommender, Request, SlotRequest
+from recommender.recommender import Recommender
 from recommender.settings import FILE, Settings, commented
 from recommender.stores import open_store
 from recommender.stores.base import Store

@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from threading import Lock
 from types import MappingProxyType
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 
 from recommender.history import Items, Kin
+from recommender.rules import instant_in
 from recommender.stores.base import Item
 from recommender.stores.base import Items as ItemStore
 from recommender.types import BoolArray, FloatArray, IntArray, Kind, code64
@@ -20,6 +21,12 @@ _NONE = np.zeros(0, np.int64)
 
 Changes = tuple[int, list[Item], list[str]]
 """A cursor, the items that were put since another one, and the ids of those deleted."""
+
+FROM, UNTIL = "available_from", "available_until"
+"""The attributes that say when an item may be shown; a time without a zone is UTC."""
+
+ALWAYS = (-(2**63), 2**63 - 1)
+NEVER = (0, 0)
 
 FindKin = Callable[[IntArray], tuple[IntArray, FloatArray]]
 """The known items that stand in for one with these pieces: positions, and weights > 0."""
@@ -31,7 +38,7 @@ def tokens_of(item: Item) -> IntArray:
     A number counts by its power of two, so that 95 and 99 are alike and 10 is not.
     """
     texts = [f"word={word}" for word in _words(item.title or item.id)]
-    for name, value in (item.attributes or {}).items():
+    for name, value in _described(item).items():
         texts += [f"{name}={_class(one)}" for one in (value if isinstance(value, list) else [value])]
     return np.unique(np.fromiter(map(code64, texts), np.int64))
 
@@ -42,7 +49,7 @@ def pieces_of(item: Item) -> IntArray:
     A word is taken with its two ends, so that `cups` shares `<cu` and `cup` with `cup`, and `lamp` nothing. Of an
     item without a title its id is cut so where it has a space: ids are often numbers, whose digits say nothing.
     """
-    longer = [value for value in (item.attributes or {}).values() if isinstance(value, str)]
+    longer = [value for value in _described(item).values() if isinstance(value, str)]
     said = [words for words in map(_words, longer) if len(words) > 1]
     title = _words(item.title or (item.id if " " in item.id else ""))
     texts = {f"word={word}" for words in said for word in words}
@@ -50,6 +57,11 @@ def pieces_of(item: Item) -> IntArray:
         f"piece={edged[at : at + 3]}" for edged in (f"<{word}>" for word in title) for at in range(len(edged) - 2)
     }
     return np.union1d(tokens_of(item), np.fromiter(map(code64, texts), np.int64))
+
+
+def _described(item: Item) -> dict[str, Any]:
+    """The attributes that say what an item is, not when it is there."""
+    return {name: value for name, value in (item.attributes or {}).items() if name not in (FROM, UNTIL)}
 
 
 def _words(text: str) -> list[str]:
@@ -64,10 +76,30 @@ def _class(value: object) -> object:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shelf:
-    """One kind's items and which of them may be shown. available: shape (n,)."""
+    """One kind's items and which of them may be shown. available: shape (n,).
+
+    opens, closes: shape (n,), milliseconds UTC, the window of each; None where no item has one.
+    """
 
     items: Items
     available: BoolArray
+    opens: IntArray | None = None
+    closes: IntArray | None = None
+
+    def open(self, now: int) -> BoolArray:
+        """Shape (n,), to be written on: what may be shown at an instant."""
+        if self.opens is None or self.closes is None:
+            return self.available.copy()
+        return self.available & (self.opens <= now) & (now < self.closes)
+
+
+def window_of(item: Item) -> tuple[int, int]:
+    """From when until when an item may be shown, milliseconds UTC; NEVER where it says so in no form of time."""
+    attributes = item.attributes or {}
+    given = [attributes.get(name) for name in (FROM, UNTIL)]
+    read = [usual if one is None else instant_in(one) for one, usual in zip(given, ALWAYS, strict=True)]
+    start, end = read
+    return NEVER if start is None or end is None else (start, end)
 
 
 class Chain(Sequence[str]):
@@ -170,6 +202,7 @@ class _KindOf:
         self._stale = False
         self._late: dict[int, str] = {}
         self._hidden: set[int] = set()
+        self._windows: dict[int, tuple[int, int]] = {}
 
     def put(self, item: Item) -> None:
         code, before = code64(item.id), self._tokens.get(code64(item.id), _NONE)
@@ -181,8 +214,13 @@ class _KindOf:
         elif not np.array_equal(before, self._tokens[code]):
             self._stale = True
         (self._hidden.discard if item.available else self._hidden.add)(code)
+        self._windows.pop(code, None)
+        window = window_of(item)
+        if window != ALWAYS:
+            self._windows[code] = window
 
     def delete(self, code: int) -> None:
+        self._windows.pop(code, None)
         self._tokens.pop(code, None)
         self._late.pop(code, None)
         self._kin.pop(code, None)
@@ -213,7 +251,14 @@ class _KindOf:
         )
         available = np.ones(items.codes.size, np.bool_)
         available[_known(items, list(self._hidden))] = False
-        return Shelf(items, available)
+        return Shelf(items, available, *self._window_arrays(items))
+
+    def _window_arrays(self, items: Items) -> tuple[IntArray, IntArray] | tuple[None, None]:
+        if not self._windows:
+            return None, None
+        both = np.repeat(np.array(ALWAYS)[:, None], items.codes.size, axis=1)
+        both[:, items.positions(np.array(list(self._windows)))] = np.array(list(self._windows.values())).T
+        return both[0], both[1]
 
 
 def kin_table(found: Sequence[tuple[IntArray, FloatArray]]) -> Kin:

@@ -1,41 +1,79 @@
-"""Which items a placement's filter lets through, looked up rather than worked out at each answer."""
+"""Which items a rule is true of, and what a placement's boosts add up to: looked up, not worked out at each answer."""
 
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from math import log
 
 import numpy as np
 
 from recommender.catalogue import Shelf
-from recommender.rules import Rule, Values
+from recommender.history import Context
+from recommender.rules import Rule, Values, key_of
 from recommender.stores.base import Item
-from recommender.types import MINUTE, BoolArray
+from recommender.types import MINUTE, BoolArray, FloatArray
 
 FindEntry = Callable[[str], Item | None]
+
+MOST_SITUATIONS = 32
+"""Answers of one rule that are kept; a context that is new to it costs a look at every item."""
 
 
 @dataclass(slots=True, eq=False)
 class Eligible:
-    """One rule over one kind's items. A rule that asks for `now` is worked out anew each minute, any other once."""
+    """One rule over one kind's items.
+
+    It is worked out once for each context that it tells apart; a rule that asks for `now`, anew each minute.
+    """
 
     rule: Rule
     _shelf: Shelf | None = None
     _minute: int = 0
-    _mask: BoolArray = field(default_factory=lambda: np.zeros(0, np.bool_))
+    _masks: "OrderedDict[tuple[object, ...], BoolArray]" = field(default_factory=OrderedDict)
 
-    def mask(self, shelf: Shelf, entry: FindEntry, now: int) -> BoolArray:
-        """Shape (n,): what the filter lets through of a shelf. now: milliseconds UTC, whole minutes of which count."""
-        minute = now // MINUTE if self.rule.timed else 0
+    def mask(self, shelf: Shelf, entry: FindEntry, context: Context) -> BoolArray:
+        """Shape (n,): what the rule is true of, of a shelf. Of the time, whole minutes count."""
+        minute = context.now // MINUTE if self.rule.timed else 0
         if shelf is not self._shelf or minute != self._minute:
-            unknown = self.rule.holds({}, minute * MINUTE)
-            found = (entry(id_) for id_ in shelf.items.ids)
-            passes = (self._passes(item, minute * MINUTE, unknown) for item in found)
-            self._mask = np.fromiter(passes, np.bool_, shelf.items.codes.size)
+            self._masks.clear()
             self._shelf, self._minute = shelf, minute
-        return self._mask
+        said = {key_of(name): context.said[name] for name in self.rule.context & context.said.keys()}
+        situation = self.rule.situation(said)
+        mask = self._masks.get(situation)
+        if mask is None:
+            mask = self._masks[situation] = self._look(shelf, entry, said, minute * MINUTE)
+            if len(self._masks) > MOST_SITUATIONS:
+                self._masks.popitem(last=False)
+        return mask
 
-    def _passes(self, item: Item | None, now: int, unknown: bool) -> bool:
+    def _look(self, shelf: Shelf, entry: FindEntry, said: Values, now: int) -> BoolArray:
+        unknown = self.rule.holds(said, now)
+        found = (entry(id_) for id_ in shelf.items.ids)
+        passes = (self._passes(item, said, now, unknown) for item in found)
+        return np.fromiter(passes, np.bool_, shelf.items.codes.size)
+
+    def _passes(self, item: Item | None, said: Values, now: int, unknown: bool) -> bool:
         values = values_of(item)
-        return self.rule.holds(values, now) if self.rule.names & values.keys() else unknown
+        return self.rule.holds({**values, **said}, now) if self.rule.names & values.keys() else unknown
+
+
+@dataclass(slots=True, eq=False)
+class Boosts:
+    """What a placement's boosts add to the logarithm of each item's chance. parts: rules and factors."""
+
+    parts: Sequence[tuple[Eligible, float]]
+    _masks: list[BoolArray] = field(default_factory=list)
+    _lift: FloatArray = field(default_factory=lambda: np.zeros(0, np.float32))
+
+    def lift(self, shelf: Shelf, entry: FindEntry, context: Context) -> FloatArray:
+        """Shape (n,): the logarithms of the factors, added up."""
+        masks = [rule.mask(shelf, entry, context) for rule, _ in self.parts]
+        if len(masks) != len(self._masks) or any(a is not b for a, b in zip(masks, self._masks, strict=True)):
+            self._lift = np.zeros(shelf.items.codes.size, np.float32)
+            for mask, (_, factor) in zip(masks, self.parts, strict=True):
+                self._lift[mask] += np.float32(log(factor))
+            self._masks = masks
+        return self._lift
 
 
 def values_of(item: Item | None) -> Values:

@@ -1,6 +1,6 @@
 """What a profile says of one kind of items, as plain arrays to compute on; made at request time, kept nowhere."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -89,11 +89,15 @@ class History:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Where and when an answer is wanted. now: milliseconds UTC; zone: minutes east of UTC; channel: code."""
+    """Where and when an answer is wanted. now: milliseconds UTC; zone: minutes east of UTC; channel: code.
+
+    said: all that the caller said of it, for rules: by name, `channel` too.
+    """
 
     now: int
     zone: int = 0
     channel: int = 0
+    said: Mapping[str, str | float | bool] = field(default_factory=dict, compare=False)
 
     @property
     def week(self) -> int:

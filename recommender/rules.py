@@ -3,8 +3,10 @@
     price < 50 and category in ["shoes", "bags"]
     "sale" in tags or not has(brand)
     on_sale_from <= now < on_sale_until
+    context.device == "mobile" and not has(desktop_only)
 
-Names are attributes; `now` is the moment of the question. Texts, numbers,
+Names are attributes; `now` is the moment of the question, and `context.x`
+what it says of x. Texts, numbers,
 True, False and lists are written as in JSON or Python. Comparisons may be
 chained; `and`, `or`, `not` and brackets join them. `a in b` asks whether a
 list has an element, or a text a part. `has(x)` asks whether there is such
@@ -19,9 +21,9 @@ read as a time, ISO 8601, UTC where it names no zone.
 import ast
 import operator
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeGuard
 from warnings import catch_warnings, simplefilter
 
 from recommender.errors import UsageError
@@ -32,11 +34,15 @@ LONGEST = 1_000
 DEEPEST = 32
 """Levels of brackets and operators."""
 
+LATEST = 2**53
+"""Milliseconds; a number from here on is no time."""
+
 NOW = "now"
 HAS = "has"
+CONTEXT = "context"
 
 Values = Mapping[str, Any]
-"""Attributes by name: text, numbers, booleans, or lists of text."""
+"""Attributes by name: text, numbers, booleans, or lists of text; of the context, by what `key_of` makes of a name."""
 
 _Test = Callable[[Values, int], Any]
 """Gives the value of an expression for some attributes at an instant, milliseconds UTC; _NOTHING where it has none."""
@@ -55,16 +61,41 @@ _ORDER: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rule that was read. names: the attributes that it asks for. timed: whether its answer may change by itself."""
+    """A rule that was read.
+
+    names: the attributes that it asks for. context: what it asks of the context. timed: whether its answer may
+    change by itself.
+    """
 
     text: str
     names: frozenset[str]
+    context: frozenset[str]
     timed: bool
     _test: _Test
+    _of_context: tuple[_Test, ...]
 
     def holds(self, values: Values, now: int = 0) -> bool:
         """Whether the rule is true of a thing with these attributes at an instant, milliseconds UTC."""
         return self._test(values, now) is True
+
+    def situation(self, context: Values) -> tuple[object, ...]:
+        """What the rule makes of a context: contexts that are alike in this give the same answer of every thing."""
+        found = [test(context, 0) for test in self._of_context]
+        return tuple([(type(value), value) for value in found])  # True equals 1
+
+
+@dataclass(slots=True)
+class _Read:
+    """What was met while a rule was read: attributes, context keys, and the parts that the context decides."""
+
+    names: set[str] = field(default_factory=set)
+    context: set[str] = field(default_factory=set)
+    of_context: list[_Test] = field(default_factory=list)
+
+
+def key_of(name: str) -> str:
+    """Where the values have what the context says of a name; no attribute is called so."""
+    return f"\0{name}"
 
 
 def read_rule(text: str) -> Rule:
@@ -80,56 +111,84 @@ def read_rule(text: str) -> Rule:
         at = getattr(error, "offset", None)
         where = f" near character {at}" if at else ""
         raise UsageError(f"This is no rule{where}. Write one like: price < 50 and category in ['a', 'b'].") from None
-    names: set[str] = set()
-    test = _condition(tree, names, DEEPEST)
-    return Rule(text, frozenset(names - {NOW}), NOW in names, test)
+    read = _Read()
+    test = _condition(tree, read, DEEPEST)
+    names, timed = frozenset(read.names - {NOW}), NOW in read.names
+    return Rule(text, names, frozenset(read.context), timed, test, tuple(read.of_context))
 
 
-def _condition(node: ast.expr, names: set[str], depth: int) -> _Test:
+def _condition(node: ast.expr, read: _Read, depth: int) -> _Test:
     """What is true or false."""
     if depth == 0:
         raise UsageError(f"A rule has at most {DEEPEST} levels.")
     match node:
         case ast.BoolOp(op, parts):
-            tests = [_condition(part, names, depth - 1) for part in parts]
+            tests = [_condition(part, read, depth - 1) for part in parts]
             every = isinstance(op, ast.And)
             return lambda values, now: (all if every else any)(test(values, now) is True for test in tests)
         case ast.UnaryOp(ast.Not(), part):
-            inner = _condition(part, names, depth - 1)
+            inner = _condition(part, read, depth - 1)
             return lambda values, now: inner(values, now) is not True
         case ast.Compare(left, operators, rights):
-            return _comparison([left, *rights], operators, names)
-        case ast.Call(ast.Name("has"), [ast.Name(name)], []):
-            names.add(name)
-            return lambda values, _: values.get(name) is not None
-        case ast.Name(name) if name != NOW:
-            names.add(name)
-            return lambda values, _: values.get(name)
+            return _comparison([left, *rights], operators, read)
+        case ast.Call(ast.Name("has"), [ast.Name() | ast.Attribute() as one], []):
+            key, known = _key(one, read)
+            return known(lambda values, _: values.get(key) is not None)
+        case ast.Name() | ast.Attribute() if not _is_now(node):
+            key, known = _key(node, read)
+            return known(lambda values, _: values.get(key))
         case ast.Constant(bool() as value):
             return lambda *_: value
     raise _unfit(node, "wanted a comparison, has(...), or attributes that are true or false")
 
 
-def _comparison(parts: list[ast.expr], operators: list[ast.cmpop], names: set[str]) -> _Test:
-    values_of = [_value(part, names) for part in parts]
-    with_now = any(isinstance(part, ast.Name) and part.id == NOW for part in parts)
+def _key(node: ast.Name | ast.Attribute, read: _Read) -> tuple[str, Callable[[_Test], _Test]]:
+    """The key of a name's value, and what takes note of a test of it that the context alone decides."""
+    match node:
+        case ast.Name(name):
+            read.names.add(name)
+            return name, lambda test: test
+        case ast.Attribute(ast.Name("context"), name):
+            read.context.add(name)
+            return key_of(name), lambda test: _noted(test, read)
+    raise _unfit(node, "only what is known of the context has a name with a dot, such as context.device")
+
+
+def _noted(test: _Test, read: _Read) -> _Test:
+    read.of_context.append(test)
+    return test
+
+
+def _is_now(node: ast.expr) -> bool:
+    return isinstance(node, ast.Name) and node.id == NOW
+
+
+def _comparison(parts: list[ast.expr], operators: list[ast.cmpop], read: _Read) -> _Test:
+    values_of = [_value(part, read) for part in parts]
+    with_now = any(map(_is_now, parts))
     links = [_link(op, with_now) for op in operators]
 
     def test(values: Values, now: int) -> bool:
         found = [value(values, now) for value in values_of]
         return all(link(found[at], found[at + 1]) for at, link in enumerate(links))
 
+    of_context = [at for at, part in enumerate(parts) if isinstance(part, ast.Attribute)]
+    if of_context and not any(isinstance(part, ast.Name) for part in parts):
+        return _noted(test, read)
+    for at in of_context:
+        _noted(values_of[at], read)
     return test
 
 
-def _value(node: ast.expr, names: set[str]) -> _Test:
+def _value(node: ast.expr, read: _Read) -> _Test:
     """What can be compared."""
     match node:
-        case ast.Name(name):
-            names.add(name)
-            if name == NOW:
-                return lambda _, now: now
-            return lambda values, _: values.get(name, _NOTHING)
+        case ast.Name() if _is_now(node):
+            read.names.add(NOW)
+            return lambda _, now: now
+        case ast.Name() | ast.Attribute():
+            key, _ = _key(node, read)
+            return lambda values, _: values.get(key, _NOTHING)
         case ast.Constant(str() | int() | float() as value):
             return lambda *_: value
         case ast.UnaryOp(ast.USub(), ast.Constant(int() | float() as value)):
@@ -184,18 +243,28 @@ def _alike(left: object, right: object) -> bool:
     )
 
 
-def _is_number(value: object) -> bool:
+def _is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _instant(value: object) -> object:
-    """Milliseconds UTC of a text that is a time; a number, already milliseconds, as it is."""
+    """Milliseconds UTC of a text that is a time; anything else as it is."""
     if not isinstance(value, str):
         return value
+    found = instant_in(value)
+    return _NOTHING if found is None else found
+
+
+def instant_in(value: object) -> int | None:
+    """Milliseconds UTC of a text in ISO 8601, UTC where it names no zone, or of a number; None of all else."""
+    if _is_number(value):
+        return int(value) if abs(value) < LATEST else None
     try:
-        moment = datetime.fromisoformat(value)
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
     except ValueError:
-        return _NOTHING
+        return None
+    if moment is None:
+        return None
     return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
 
 

@@ -2,16 +2,17 @@
 
 import tomllib
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from recommender.errors import StoreError, UsageError
 from recommender.rules import read_rule
 from recommender.types import Kind
 
 FILE = "murmeli.toml"
+CHANNEL = "channel"
 
 
 def _known_zone(name: str) -> str:
@@ -39,15 +40,51 @@ class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+Rule = Annotated[str, AfterValidator(_readable)]
+
+
+class Boost(_Table):
+    """Items that are to stand higher, or lower, than their score."""
+
+    when: Rule = Field(min_length=1, description="the rule that says which items")
+    by: float = Field(gt=0, le=1e6, description="by how much their chance counts more (2.0) or less (0.5)")
+
+
+def _apart(pins: dict[str, int]) -> dict[str, int]:
+    if len(set(pins.values())) < len(pins):
+        raise ValueError("two items are pinned to one position")
+    return pins
+
+
 class Placement(_Table):
     """A named place that shows a ranking of one kind."""
 
     kind: Kind
     size: int = Field(default=10, ge=1, le=1000, description="how many items are shown unless the call says")
     hide_used: bool = Field(default=False, description="leave out what the customer already used")
-    filter: Annotated[str, AfterValidator(_readable)] = Field(
+    filter: Rule = Field(
         default="", description='which items may be shown, such as price < 50 and category in ["shoes", "bags"]'
     )
+    fallback: tuple[str, ...] = Field(
+        default=(), description="placements whose items fill up what would stay empty, one after the other"
+    )
+    boosts: tuple[Boost, ...] = Field(
+        default=(), description='what stands higher or lower, such as {when = "margin > 0.3", by = 1.5}'
+    )
+    pins: Annotated[dict[str, Annotated[int, Field(ge=1, le=1000)]], AfterValidator(_apart)] = Field(
+        default={}, description='items that keep a position, such as {"welcome" = 1}'
+    )
+    diversity: float = Field(
+        default=0.0, ge=0, le=1, description="how unlike each other its items are: 0 goes by the scores alone"
+    )
+    repeat: bool = Field(default=False, description="may show what another slot of the page shows too")
+    personalise: bool = Field(default=True, description="false shows every customer the same")
+    cap: int = Field(default=0, ge=0, description="leave out an item after so many impressions; 0 never does")
+    rotate: int = Field(
+        default=0, ge=0, description="put an item behind the others after each so many impressions without a use"
+    )
+    shown_days: float = Field(default=7.0, gt=0, le=365, description="for how long an impression counts")
+    implied: bool = Field(default=False, description="every answer is an impression; else those reported are")
     stability: float = Field(
         default_factory=lambda given: STABILITY[given["kind"]] if "kind" in given else 0.0,
         ge=0,
@@ -96,6 +133,9 @@ class Settings(_Table):
     strong: tuple[str, ...] = Field(
         default=("crm", "id"), description="identity namespaces of which a customer has at most one"
     )
+    context: tuple[Annotated[str, Field(pattern=r"^[A-Za-z_]\w{0,63}$")], ...] = Field(
+        default=("device",), description="what a call may say of its context beside channel and at, for rules"
+    )
     placements: dict[str, Placement] = Field(
         default={
             "home.features": Placement(kind=Kind.FEATURE, size=6),
@@ -105,6 +145,23 @@ class Settings(_Table):
     )
     training: Training = Training()
     serving: Serving = Serving()
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        for name, place in self.placements.items():
+            for rule in (place.filter, *(boost.when for boost in place.boosts)):
+                unknown = read_rule(rule).context - {CHANNEL, *self.context} if rule else ()
+                if unknown:
+                    raise ValueError(
+                        f"placements.{name} asks for context.{min(unknown)}, which `context` does not name"
+                    )
+            for other in place.fallback:
+                found = self.placements.get(other)
+                if found is None or other == name or found.kind != place.kind:
+                    raise ValueError(
+                        f"placements.{name}.fallback names {other}, which is no other placement of its kind"
+                    )
+        return self
 
     @property
     def zone_info(self) -> ZoneInfo:
@@ -129,7 +186,7 @@ def load_settings(home: Path) -> Settings:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not valid TOML: {error}. `murmeli init` writes a commented one.") from error
     except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        wrong = "; ".join(": ".join(filter(None, [".".join(map(str, e["loc"])), e["msg"]])) for e in error.errors())
         raise UsageError(f"{path}: {wrong}. docs/operations.md lists every setting.") from error
 
 
@@ -161,4 +218,6 @@ def _toml(value: object) -> str:
         return str(value).lower()
     if isinstance(value, tuple):
         return f"[{', '.join(map(_toml, value))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{_toml(key)} = {_toml(one)}' for key, one in value.items())}}}"
     return str(value) if isinstance(value, (int, float)) else f'"{value}"'

@@ -13,7 +13,7 @@ import orjson
 
 from recommender.errors import StoreError
 from recommender.history import Context
-from recommender.recommender import Slot
+from recommender.page import Slot
 from recommender.stores.base import Ledger
 from recommender.types import DAY
 from serving.ingest import Writer
@@ -73,10 +73,10 @@ class WriteBehind:
                 return dict(orjson.loads(orjson.dumps(answer)))
         return await asyncio.to_thread(self._ledger.read, recommendation_id)
 
-    def shown(self, identities: Sequence[str], placement: str) -> Sequence[str]:
-        """The items on disk that these identities saw there last; nothing, and counted, where it cannot be read."""
+    def given(self, identity: str, most: int) -> Sequence[dict[str, Any]]:
+        """The newest answers on disk for an identity, newest first; none, and counted, where they cannot be read."""
         try:
-            return self._ledger.shown(identities, placement)
+            return self._ledger.given(identity, 0, most)
         except StoreError:
             self._telemetry.degraded.labels("ledger").inc()
             return ()

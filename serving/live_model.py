@@ -11,11 +11,11 @@ import logging
 
 from recommender.champion import choose, load_model
 from recommender.errors import ArtefactError, NotFoundError
-from recommender.last_shown import LastShown
 from recommender.model import Model
 from recommender.recommender import Recommender
 from recommender.registry import MAIN, Registry
 from recommender.settings import Settings
+from recommender.shown import Shown
 from recommender.stores.base import Store
 from serving.telemetry import LOGGER, Telemetry
 
@@ -29,11 +29,11 @@ class LiveModel:
     """Holds the recommender in use. `start` once; then `run` in the background, or `catch_up` by hand."""
 
     def __init__(
-        self, registry: Registry, store: Store, settings: Settings, telemetry: Telemetry, last_shown: LastShown
+        self, registry: Registry, store: Store, settings: Settings, telemetry: Telemetry, shown: Shown
     ) -> None:
         self.registry = registry
         self._store, self._settings, self._telemetry = store, settings, telemetry
-        self._last_shown = last_shown  # outlives every model
+        self._shown = shown  # outlives every model
         self._stamp: tuple[int, int, int] | None = None
         self._turn = asyncio.Lock()
         self.refused = False
@@ -93,7 +93,7 @@ class LiveModel:
         return self._build(load_model(self.registry, number))
 
     def _build(self, model: Model) -> Recommender:
-        return Recommender(self._store, model, self._settings, self._last_shown, _fault)
+        return Recommender(self._store, model, self._settings, self._shown, _fault)
 
     def _put(self, recommender: Recommender) -> None:
         self._recommender = recommender

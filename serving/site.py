@@ -14,10 +14,10 @@ from recommender.errors import UsageError
 from recommender.events import Door, system_clock
 from recommender.history import Context
 from recommender.instants import Clock
-from recommender.last_shown import LastShown
-from recommender.recommender import Slot
+from recommender.page import Slot
 from recommender.registry import Registry
 from recommender.settings import Settings
+from recommender.shown import Shown
 from recommender.stores.base import Store
 from recommender.types import MINUTE, code32
 from serving.ingest import Ingest, Writer
@@ -115,7 +115,7 @@ def assemble(settings: Settings, store: Store, registry: Registry, peers: Peers 
     alone = RECORDED if peers or store.remote else inf
     writer = Writer()
     ledger = WriteBehind(store.ledger, writer, telemetry, settings.serving.ledger_days, system_clock)
-    live = LiveModel(registry, store, settings, telemetry, LastShown(ledger.shown, alone))
+    live = LiveModel(registry, store, settings, telemetry, Shown(ledger.given, alone))
     live.start()
     return Site(
         settings,

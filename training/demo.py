@@ -15,10 +15,11 @@ from recommender import top
 from recommender.catalogue import Catalogue
 from recommender.errors import StoreError, UsageError
 from recommender.history import Context, Query, history_of
+from recommender.page import Recommendation
 from recommender.plugins import registry_at
 from recommender.profile import Profile, fold
 from recommender.ranker import Ranker
-from recommender.recommender import Recommendation, Recommender
+from recommender.recommender import Recommender
 from recommender.settings import Placement, Settings
 from recommender.stability import settle
 from recommender.stores.base import Store

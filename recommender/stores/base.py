@@ -3,14 +3,14 @@
     Events       append, profile, recent, scan
     Identities   find, link, unlink
     Items        put, get, delete, changes
-    Ledger       write, read, shown, prune, state
+    Ledger       write, read, given, prune, state
     Keys         add, all, revoke
 
 An event and what it changes (profile, new identity, new item) are one
 transaction: when `append` returns, it is durable and in the next `profile`.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Protocol
@@ -20,9 +20,6 @@ import numpy.typing as npt
 
 from recommender.profile import Profile
 from recommender.types import EventArray, IntArray, Kind, Role
-
-LOOKED_THROUGH = 20
-"""Answers of an identity among which a placement's last page is looked for: most pages are asked for whole."""
 
 
 class Outcome(IntEnum):
@@ -171,16 +168,16 @@ class Ledger(Protocol):
     def write(self, recommendations: Sequence[dict[str, Any]]) -> None:
         """Append answers, in one transaction; each has `recommendation_id` and `at` (milliseconds UTC).
 
-        `shown` goes by their `customer`, the identity they were for, and their `slots`.
+        `given` goes by their `customer`, the identity they were for.
         """
 
     def read(self, recommendation_id: str) -> dict[str, Any] | None:
         """One answer as written, or None."""
 
-    def shown(self, identities: Sequence[str], placement: str) -> list[str]:
-        """The items of the newest answer that filled a placement for any of these, in order; [] for none.
+    def given(self, identity: str, since: int, most: int) -> list[dict[str, Any]]:
+        """The newest answers for an identity, up to so many, newest first: the greatest `recommendation_id`.
 
-        The newest has the greatest `recommendation_id`. Of each identity its newest LOOKED_THROUGH are looked through.
+        since: milliseconds UTC; none of before is among them.
         """
 
     def prune(self, before: int, most: int) -> int:
@@ -190,10 +187,9 @@ class Ledger(Protocol):
         """`answers`, `bytes`, and `oldest` and `newest` in milliseconds UTC (0 where empty)."""
 
 
-def shown_in(answers: Iterable[dict[str, Any]], placement: str) -> list[str]:
-    """The items of the first of these answers that filled a placement, in order; [] for none."""
-    slots = (slot for answer in answers for slot in answer.get("slots", ()))
-    return next(([item["item"] for item in slot["items"]] for slot in slots if slot["placement"] == placement), [])
+def first_id(since: int) -> str:
+    """The least `recommendation_id` that an answer given at this instant, milliseconds UTC, can have."""
+    return f"{max(since, 0):012x}"
 
 
 class Keys(Protocol):

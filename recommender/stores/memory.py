@@ -4,8 +4,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
-from itertools import chain
-from operator import itemgetter
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -16,14 +15,13 @@ from recommender.errors import ConflictError
 from recommender.identity import link, unlink
 from recommender.profile import EMPTY, Profile, fold, merge
 from recommender.stores.base import (
-    LOOKED_THROUGH,
     CustomerLog,
     EventBatch,
     Item,
     Key,
     Outcome,
     StoredEvent,
-    shown_in,
+    first_id,
 )
 from recommender.stores.layout import usual_kind
 from recommender.types import Kind
@@ -253,11 +251,10 @@ class MemoryLedger:
         body = self._answers.get(recommendation_id)
         return dict(orjson.loads(body)) if body else None
 
-    def shown(self, identities: Sequence[str], placement: str) -> list[str]:
-        answers = [orjson.loads(body) for _, body in sorted(self._answers.items(), reverse=True)]
-        newest = [[a for a in answers if a.get("customer") == name][:LOOKED_THROUGH] for name in identities]
-        found = sorted(chain.from_iterable(newest), key=itemgetter("recommendation_id"), reverse=True)
-        return shown_in(found, placement)
+    def given(self, identity: str, since: int, most: int) -> list[dict[str, Any]]:
+        newest = sorted((id_ for id_ in self._answers if id_ >= first_id(since)), reverse=True)
+        answers = (orjson.loads(self._answers[id_]) for id_ in newest)
+        return list(islice((answer for answer in answers if answer.get("customer") == identity), most))
 
     def prune(self, before: int, most: int) -> int:
         given = {id_: orjson.loads(body)["at"] for id_, body in self._answers.items()}

@@ -10,17 +10,10 @@ from fastapi import APIRouter, Query, Request, Response
 from recommender.errors import UsageError
 from recommender.history import Context
 from recommender.model import Model
-from recommender.recommender import (
-    UNREAD,
-    RankedItem,
-    Read,
-    Recommendation,
-    Recommender,
-    Slot,
-    SlotRequest,
-    new_recommendation_id,
-)
-from recommender.recommender import Request as Question
+from recommender.page import RankedItem, Recommendation, Slot, SlotRequest, new_recommendation_id
+from recommender.page import Request as Question
+from recommender.question import UNREAD, Read
+from recommender.recommender import Recommender
 from recommender.types import Kind
 from serving.answers import ExplanationOut, RankingOut, RecommendationOut
 from serving.requests import Route, answer

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from recommender.errors import ConflictError, UsageError
 from recommender.profile import EMPTY, HISTORY
 from recommender.stores import open_store
-from recommender.stores.base import LOOKED_THROUGH, Item, Key, Outcome, Store
+from recommender.stores.base import Item, Key, Outcome, Store
 from recommender.types import Kind, Role
 from tests.contracts.places import PLACES, place
 from tests.contracts.worlds import Event, batch, profile_of, profiles_in
@@ -268,22 +268,20 @@ def test_an_answer_reads_back_as_it_was_written(store: Store) -> None:
     assert state["bytes"] > 0
 
 
-def test_the_ledger_knows_what_a_customer_was_shown_last_in_a_placement(store: Store) -> None:
-    def answer(n: int, customer: str | None, **slots: str) -> dict[str, object]:
-        listed = [{"placement": name, "items": [{"item": i} for i in items]} for name, items in slots.items()]
-        return {"recommendation_id": f"r{n:03}", "at": n, "customer": customer, "slots": listed}
+def test_the_ledger_knows_the_newest_answers_for_an_identity(store: Store) -> None:
+    def answer(n: int, customer: str | None) -> dict[str, object]:
+        return {"recommendation_id": f"{n:012x}-{n}", "at": n, "customer": customer, "slots": [{"items": ["ö"]}]}
 
-    store.ledger.write([answer(2, "crm:1", menu="ba"), answer(1, "crm:1", menu="ab", news="xö"), answer(3, "web:1")])
-    store.ledger.write(
-        [answer(4, "web:1", menu="cd"), answer(5, None, menu="zz"), {"recommendation_id": "r6", "at": 6}]
-    )
-    assert store.ledger.shown(["crm:1"], "menu") == ["b", "a"]
-    assert store.ledger.shown(["crm:1"], "news") == ["x", "ö"]
-    assert store.ledger.shown(["crm:1", "web:1"], "menu") == ["c", "d"]
-    assert store.ledger.shown(["crm:2"], "menu") == store.ledger.shown([], "menu") == []
-    assert store.ledger.shown(["crm:1"], "nowhere") == []
-    store.ledger.write([answer(10 + n, "crm:1", news="y") for n in range(LOOKED_THROUGH)])
-    assert store.ledger.shown(["crm:1"], "menu") == []
+    def given(identity: str, since: int = 0, most: int = 9) -> list[int]:
+        return [one["at"] for one in store.ledger.given(identity, since, most)]
+
+    store.ledger.write([answer(20, "crm:1"), answer(10, "crm:1"), answer(30, "web:1")])
+    store.ledger.write([answer(40, "crm:1"), answer(50, None), {"recommendation_id": "r6", "at": 6}])
+    assert given("crm:1") == [40, 20, 10]
+    assert given("crm:1", since=20) == [40, 20]
+    assert given("crm:1", most=1) == [40]
+    assert given("crm:2") == []
+    assert store.ledger.given("web:1", 0, 1) == [answer(30, "web:1")]
 
 
 def test_the_ledger_forgets_what_is_older(store: Store) -> None:

@@ -16,7 +16,7 @@ from recommender.stores import open_store
 from recommender.stores.base import Item, Outcome
 from recommender.stores.sqlite import parts
 from recommender.stores.sqlite.database import Database
-from recommender.stores.sqlite.ledger import _NEWEST
+from recommender.stores.sqlite.ledger import _GIVEN
 from recommender.stores.sqlite.schema import APPLICATION, LEDGER, MAIN, prepare
 from recommender.stores.sqlite.store import LEDGER_FILE, MAIN_FILE, SqliteStore
 from recommender.types import Kind
@@ -56,10 +56,12 @@ def test_a_ledger_of_before_there_was_an_index_gets_it(tmp_path: Path) -> None:
     with closing(apsw.Connection(str(tmp_path / LEDGER_FILE))) as connection:
         connection.execute("DROP INDEX answers_by_customer")
     with closing(open_store(tmp_path, strong=STRONG)) as store:
-        assert store.ledger.shown(["crm:1"], "menu") == []
+        assert store.ledger.given("crm:1", 0, 1) == []
     with closing(apsw.Connection(str(tmp_path / LEDGER_FILE))) as connection:
-        plan = connection.execute(f"EXPLAIN QUERY PLAN {_NEWEST}", ("crm:1",)).fetchall()
-    assert [row[3] for row in plan] == ["SEARCH answers USING INDEX answers_by_customer (<expr>=?)"]
+        plan = connection.execute(f"EXPLAIN QUERY PLAN {_GIVEN}", ("crm:1", "0", 1)).fetchall()
+    assert [row[3] for row in plan] == [
+        "SEARCH answers USING INDEX answers_by_customer (<expr>=? AND recommendation_id>?)"
+    ]
 
 
 def test_an_acknowledged_event_is_durable(store: SqliteStore) -> None:

@@ -11,8 +11,9 @@ import pytest
 from recommender.champion import choose, load_model
 from recommender.errors import UsageError
 from recommender.history import Context
+from recommender.page import Request, SlotRequest
 from recommender.plugins import known_sources, registry_at
-from recommender.recommender import Recommender, Request, SlotRequest
+from recommender.recommender import Recommender
 from recommender.registry import MODELS, Registry
 from recommender.settings import Settings, Training, load_settings
 from recommender.sources import SOURCES

@@ -12,7 +12,8 @@ import pytest
 from recommender.champion import load_model
 from recommender.history import Context, Query
 from recommender.model import KindModel
-from recommender.recommender import Recommender, Request, SlotRequest
+from recommender.page import Request, SlotRequest
+from recommender.recommender import Recommender
 from recommender.registry import Registry
 from recommender.settings import Settings, Training
 from recommender.stores import open_store

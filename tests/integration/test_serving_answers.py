@@ -133,7 +133,7 @@ def test_a_ledger_that_cannot_be_read_costs_the_calm_and_not_the_answer(
         raise StoreError("no")
 
     with client_of(tmp_path) as client:
-        monkeypatch.setattr(site_of(client).store.ledger, "shown", broken)
+        monkeypatch.setattr(site_of(client).store.ledger, "given", broken)
         client.put("/v1/items", json=[{"id": id_, "kind": "feature"} for id_ in FEATURES])
         assert sorted(shown(client)) == sorted(FEATURES)
         assert 'murmeli_answers_degraded_total{part="ledger"} 1.0' in client.get("/metrics").text

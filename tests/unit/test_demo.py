@@ -4,7 +4,8 @@ import pytest
 
 from recommender.history import Context
 from recommender.model import untrained
-from recommender.recommender import Recommender, Request, SlotRequest
+from recommender.page import Request, SlotRequest
+from recommender.recommender import Recommender
 from recommender.settings import Placement, Settings
 from recommender.stores.base import Item
 from recommender.stores.memory import MemoryStore

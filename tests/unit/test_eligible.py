@@ -10,7 +10,8 @@ from recommender.eligible import Eligible
 from recommender.errors import UsageError
 from recommender.history import Context
 from recommender.model import untrained
-from recommender.recommender import Recommender, Request, SlotRequest
+from recommender.page import Request, SlotRequest
+from recommender.recommender import Recommender
 from recommender.rules import read_rule
 from recommender.settings import Placement, Settings
 from recommender.stores.base import Item
@@ -35,7 +36,7 @@ def goods(id_: str, **attributes: object) -> Item:
 
 def passing(rule: Eligible, catalogue: Catalogue, now: int = 0) -> set[str]:
     shelf = catalogue.shelf(Kind.CONTENT)
-    return {shelf.items.ids[at] for at in np.flatnonzero(rule.mask(shelf, catalogue.entry, now)).tolist()}
+    return {shelf.items.ids[at] for at in np.flatnonzero(rule.mask(shelf, catalogue.entry, Context(now))).tolist()}
 
 
 def shown(recommender: Recommender, *placements: str, now: int = 0) -> list[Sequence[str]]:

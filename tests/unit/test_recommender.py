@@ -6,7 +6,8 @@ import pytest
 from recommender.errors import NotFoundError
 from recommender.history import Context
 from recommender.model import untrained
-from recommender.recommender import Recommendation, Recommender, Request, SlotRequest, new_recommendation_id
+from recommender.page import Recommendation, Request, SlotRequest, new_recommendation_id
+from recommender.recommender import Recommender
 from recommender.settings import Placement, Settings
 from recommender.stores.base import Item
 from recommender.stores.memory import MemoryStore

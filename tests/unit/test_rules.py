@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recommender.errors import UsageError
-from recommender.rules import DEEPEST, LONGEST, read_rule
+from recommender.rules import DEEPEST, LONGEST, key_of, read_rule
 
 SHOE: dict[str, Any] = {
     "price": 45.5,
@@ -133,3 +133,31 @@ def test_length_and_depth_are_bounded() -> None:
 def test_any_text_is_a_rule_or_a_clear_error(text: str, values: dict[str, Any]) -> None:
     with suppress(UsageError):
         assert read_rule(text).holds(values) in (True, False)
+
+
+@pytest.mark.parametrize(
+    ("rule", "said", "holds"),
+    [
+        ("context.device == 'mobile'", {"device": "mobile"}, True),
+        ("context.device == 'mobile'", {}, False),
+        ("not context.device == 'mobile'", {}, True),
+        ("category == context.wanted", {"wanted": "shoes"}, True),
+        ("has(context.wanted) and price < context.most", {"wanted": 1, "most": 46}, True),
+        ("context.new and new", {"new": True}, True),
+        ("context.new and new", {"new": 1}, False),
+    ],
+)
+def test_a_rule_may_ask_for_the_context(rule: str, said: dict[str, Any], holds: bool) -> None:
+    values = SHOE | {key_of(name): value for name, value in said.items()}
+    assert read_rule(rule).holds(values) is holds
+
+
+def test_contexts_are_told_apart_where_the_rule_does() -> None:
+    def situations(rule: str, *values: object) -> int:
+        return len({read_rule(rule).situation({key_of("x"): value}) for value in values})
+
+    assert situations("context.x > 18 or price < 3", 19, 20, 99) == 1
+    assert situations("context.x > 18 and price < 3", 17, 19, "a") == 2
+    assert situations("price < context.x", 17, 19, 20) == 3
+    assert situations("flag == context.x", True, 1) == 2
+    assert situations("price < 3", 1, 2) == 1

@@ -42,3 +42,33 @@ def test_features_are_calm_unless_their_placement_says_otherwise(tmp_path: Path)
     text += "[placements.c]\nkind = 'feature'\nstability = 0"
     placements = settings_of(tmp_path, text).placements
     assert {name: place.stability for name, place in placements.items()} == {"a": 0.3, "b": 0, "c": 0}
+
+
+@pytest.mark.parametrize(
+    ("setting", "named"),
+    [
+        ("boosts = [{when = 'price <', by = 2}]", "placements.x.boosts.0.when"),
+        ("boosts = [{when = 'price < 5', by = 0}]", "placements.x.boosts.0.by"),
+        ("boosts = [{when = 'price < 5'}]", "placements.x.boosts.0.by"),
+        ("boosts = [{when = '', by = 2}]", "placements.x.boosts.0.when"),
+        ("pins = {a = 0}", "placements.x.pins.a"),
+        ("pins = {a = 1, b = 1}", "pinned to one position"),
+        ("diversity = 2", "placements.x.diversity"),
+        ("fallback = ['x']", "placements.x.fallback names x"),
+        ("fallback = ['nowhere']", "placements.x.fallback names nowhere"),
+        ("fallback = ['other']", "placements.x.fallback names other"),
+        ("filter = 'context.mood == 1'", "placements.x asks for context.mood"),
+        ("boosts = [{when = 'context.mood == 1', by = 2}]", "placements.x asks for context.mood"),
+        ("filter = 'price.much < 3'", "has a name with a dot"),
+    ],
+)
+def test_a_wrong_rule_of_a_placement_is_named(tmp_path: Path, setting: str, named: str) -> None:
+    text = f"[placements.x]\nkind = 'feature'\n{setting}\n[placements.other]\nkind = 'content'"
+    with pytest.raises(UsageError, match=re.escape(named)):
+        settings_of(tmp_path, text)
+
+
+def test_a_context_that_is_declared_may_be_asked_for(tmp_path: Path) -> None:
+    rule = "context.mood == 'good' and context.channel == 'web'"
+    text = f'context = ["mood"]\n[placements.x]\nkind = "feature"\nfilter = "{rule}"'
+    assert settings_of(tmp_path, text).placements["x"].filter == rule

@@ -6,19 +6,17 @@ from typing import Any
 
 import orjson
 
-from recommender.stores.base import LOOKED_THROUGH, shown_in
+from recommender.stores.base import first_id
 from recommender.stores.postgres.database import Database, many
 
 _WRITE = """
 INSERT INTO answers(recommendation_id, at, body, customer) VALUES (%s, %s, %s, %s)
 ON CONFLICT (recommendation_id) DO UPDATE SET at = excluded.at, body = excluded.body, customer = excluded.customer
 """
-_NEWEST = f"""
-SELECT newest.body FROM unnest(%s::text[]) AS identity, LATERAL (
-    SELECT recommendation_id, body FROM answers WHERE customer = identity
-    ORDER BY recommendation_id COLLATE "C" DESC LIMIT {LOOKED_THROUGH}
-) AS newest ORDER BY newest.recommendation_id COLLATE "C" DESC
-"""  # noqa: S608  our own words
+_GIVEN = """
+SELECT body FROM answers WHERE customer = %s AND recommendation_id COLLATE "C" >= %s
+ORDER BY recommendation_id COLLATE "C" DESC LIMIT %s
+"""
 _STATE = """
 SELECT count(*), pg_total_relation_size('answers'), coalesce(min(at), 0), coalesce(max(at), 0) FROM answers
 """
@@ -43,9 +41,8 @@ class PostgresLedger:
         rows = self._database.fetch("SELECT body FROM answers WHERE recommendation_id = %s", recommendation_id)
         return dict(orjson.loads(rows[0][0])) if rows else None
 
-    def shown(self, identities: Sequence[str], placement: str) -> list[str]:
-        rows = self._database.fetch(_NEWEST, list(identities))
-        return shown_in((orjson.loads(body) for (body,) in rows), placement)
+    def given(self, identity: str, since: int, most: int) -> list[dict[str, Any]]:
+        return [orjson.loads(body) for (body,) in self._database.fetch(_GIVEN, identity, first_id(since), most)]
 
     def prune(self, before: int, most: int) -> int:
         old = "SELECT recommendation_id FROM answers WHERE at < %s ORDER BY at LIMIT %s FOR UPDATE SKIP LOCKED"

@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from recommender.stores.base import LOOKED_THROUGH, shown_in
+from recommender.stores.base import first_id
 from recommender.stores.sqlite.database import Database
 
 CUSTOMER = "json_extract(CAST(body AS TEXT), '$.customer')"
@@ -14,8 +14,8 @@ _BY_CUSTOMER = f"CREATE INDEX IF NOT EXISTS answers_by_customer ON answers({CUST
 """50 bytes and 11 us an answer, behind it; then a customer's newest answer is found in 50 us, a stranger's none in 10.
 
 The alternative was to load the newest answers at the start, which forgets the customers who come less often."""
-_NEWEST = f"""
-SELECT recommendation_id, body FROM answers WHERE {CUSTOMER} = ? ORDER BY recommendation_id DESC LIMIT {LOOKED_THROUGH}
+_GIVEN = f"""
+SELECT body FROM answers WHERE {CUSTOMER} = ? AND recommendation_id >= ? ORDER BY recommendation_id DESC LIMIT ?
 """  # noqa: S608 - constants alone
 
 
@@ -38,9 +38,8 @@ class SqliteLedger:
         rows = self._database.fetch(query, recommendation_id)
         return dict(orjson.loads(rows[0][0])) if rows else None
 
-    def shown(self, identities: Sequence[str], placement: str) -> list[str]:
-        rows = [row for identity in identities for row in self._database.fetch(_NEWEST, identity)]
-        return shown_in((orjson.loads(body) for _, body in sorted(rows, reverse=True)), placement)
+    def given(self, identity: str, since: int, most: int) -> list[dict[str, Any]]:
+        return [orjson.loads(body) for (body,) in self._database.fetch(_GIVEN, identity, first_id(since), most)]
 
     def prune(self, before: int, most: int) -> int:
         old = "SELECT recommendation_id FROM answers WHERE at < ? ORDER BY at LIMIT ?"
