@@ -87,6 +87,10 @@ class History:
     older_count: IntArray
 
 
+Said = str | float | bool
+"""What can be said of a context."""
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """Where and when an answer is wanted. now: milliseconds UTC; zone: minutes east of UTC; channel: code.
@@ -97,7 +101,7 @@ class Context:
     now: int
     zone: int = 0
     channel: int = 0
-    said: Mapping[str, str | float | bool] = field(default_factory=dict, compare=False)
+    said: Mapping[str, Said] = field(default_factory=dict, compare=False)
 
     @property
     def week(self) -> int:

@@ -154,10 +154,12 @@ class Recommender:
         self.refresh()
         return remembered(self._store, self.catalogue, customer, limit)
 
-    def explain(self, customer: str, item: str, placement: str, context: Context) -> Explanation:
+    def explain(
+        self, customer: str, item: str, placement: str, context: Context, personalise: bool = True
+    ) -> Explanation:
         """Why this item, or why not."""
         place = self._places.find(placement)
-        return explain(self._ask(Request(customer, (SlotRequest(placement),), context)), place, item)
+        return explain(self._ask(Request(customer, (SlotRequest(placement),), context, personalise)), place, item)
 
     def _ask(self, request: Request, read: Read | None = None, until: float = math.inf) -> Question:
         read = self.read(request) if read is None else read

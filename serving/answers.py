@@ -33,6 +33,8 @@ class RankedItemOut(Wire):
     score: float
     reason: str
     propensity: float
+    title: str | None = Field(None, description="With `attributes`: what people call it.")
+    attributes: dict[str, Any] | None = Field(None, description="With `attributes`: what the catalogue says of it.")
     parts: dict[str, float] | None = Field(None, description="With `explain`: what each source added.")
     rules: list[str] | None = Field(None, description="With `explain`: what put it there rather than its score.")
 

@@ -31,7 +31,10 @@ MOST_PENDING = 50_000
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One answer as it goes on the record. at: when it was given, milliseconds UTC; context.now may be another day."""
+    """One answer as it goes on the record. at: when it was given, milliseconds UTC; context.now may be another day.
+
+    after: the answer that it goes on from. personalised: whether anything known of the customer counted.
+    """
 
     recommendation_id: str
     at: int
@@ -41,6 +44,8 @@ class Answer:
     degraded: tuple[str, ...]
     context: Context | None
     slots: tuple[Slot, ...]
+    after: str | None = None
+    personalised: bool = True
 
 
 class WriteBehind:

@@ -59,6 +59,11 @@ PlacementName = Annotated[
     str, Field(min_length=1, max_length=256, description="One of the settings'.", examples=["home.features"])
 ]
 AttributeName = Annotated[str, Field(min_length=1, max_length=64, pattern=_PLAIN)]
+RecommendationId = Annotated[
+    str, Field(min_length=1, max_length=64, pattern=_PLAIN, description="The `recommendation_id` of an answer.")
+]
+LONGEST_SAID = 64
+SaidText = Annotated[str, Field(max_length=LONGEST_SAID, pattern=_PLAIN)]
 Text = Annotated[str, Field(max_length=2000)]
 
 
@@ -116,7 +121,10 @@ EVENT_EXAMPLES: dict[str, Any] = {
 
 
 class ContextOfCall(Wire):
-    """Where and when the answer is wanted."""
+    """Where and when the answer is wanted, and what else the site declares of a context, such as `device`."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, bool | float | SaidText] = Field(init=False)
 
     channel: Channel | None = None
     at: At | None = None
@@ -128,10 +136,13 @@ class SlotOfCall(Wire):
     placement: PlacementName
     k: K | None = None
     exclude: Annotated[list[ItemId], Field(max_length=MOST_IDS, description="Items not to show.")] = []
+    candidates: Annotated[list[ItemId], Field(max_length=MOST_IDS)] | None = Field(
+        None, description="The only items to choose from; all where missing."
+    )
 
 
 class RecommendCall(Wire):
-    """A page to fill: no item is shown twice on it."""
+    """A page to fill: no item is shown twice on it, unless a placement repeats."""
 
     model_config = example(
         customer="web:cookie-7",
@@ -143,6 +154,33 @@ class RecommendCall(Wire):
     slots: Annotated[list[SlotOfCall], Field(min_length=1, max_length=MOST_SLOTS)]
     context: ContextOfCall = ContextOfCall()
     explain: bool = Field(False, description="Add to each item what each source added to its score.")
+    attributes: bool = Field(False, description="Add to each item its title and its attributes.")
+    personalise: bool = Field(True, description="False: nothing known of the customer counts, or is read.")
+    after: RecommendationId | None = Field(
+        None, description="Go on from this answer, for the same customer: what it showed is not shown again."
+    )
+
+
+class SlotInQuery(Wire):
+    """A page of one slot, as a query asks for it."""
+
+    model_config = ConfigDict(extra="ignore")  # a query also holds context.NAME, and what others put into links
+
+    customer: Identity
+    k: K | None = None
+    channel: Channel | None = None
+    at: At | None = None
+    exclude: Annotated[list[ItemId], Field(max_length=MOST_IDS, description="Items not to show.")] = []
+    attributes: bool = False
+    personalise: bool = True
+    after: RecommendationId | None = None
+
+    def call(self, placement: str, said: dict[str, str]) -> RecommendCall:
+        """The call that it stands for; all of it was checked."""
+        given = self.model_dump(include={"customer", "attributes", "personalise", "after"})
+        slot = SlotOfCall.model_construct(placement=placement, k=self.k, exclude=self.exclude)
+        context = ContextOfCall.model_construct(None, channel=self.channel, at=self.at, **said)
+        return RecommendCall.model_construct(None, slots=[slot], context=context, **given)
 
 
 class RankCall(Wire):
@@ -200,7 +238,7 @@ class PromoteCall(Wire):
     )
 
 
-_PARAMETERS = {"body", "query", "path", "customer", "item", "placement", "k", "channel", "at", "exclude", "limit"}
+_PARAMETERS = {"body", "query", "path", "customer", "item", "placement", "k", "channel", "at", "limit"}
 FIELD_NAMES = frozenset(_PARAMETERS | {"name", "version"}).union(
     *(model.model_fields for model in (SlotOfCall, ContextOfCall, RecommendCall, RankCall, ItemOfCall)),
     *(model.model_fields for model in (LinkCall, UnlinkCall, PromoteCall)),

@@ -16,8 +16,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from recommender.errors import MurmeliError
 from serving import requests
+from serving.pages import page
 from serving.problems import problem_of
-from serving.routes.recommend import page
 from serving.schemas import MOST_EVENTS, RecommendCall
 from serving.site import Site
 from serving.watch import ROUTE

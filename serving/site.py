@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from math import inf
@@ -12,11 +12,12 @@ from fastapi import Request
 
 from recommender.errors import UsageError
 from recommender.events import Door, system_clock
-from recommender.history import Context
+from recommender.history import Context, Said
 from recommender.instants import Clock
-from recommender.page import Slot
+from recommender.page import Recommendation
+from recommender.page import Request as Question
 from recommender.registry import Registry
-from recommender.settings import Settings
+from recommender.settings import CHANNEL, Settings
 from recommender.shown import Shown
 from recommender.stores.base import Store
 from recommender.types import MINUTE, code32
@@ -74,35 +75,49 @@ class Site:
         }
         return tuple(part for part, missing in parts.items() if missing)
 
-    def context(self, channel: str | None, at: str | None) -> Context:
-        """Where and when an answer is wanted. Raises UsageError where `at` is no time."""
-        code = code32(channel or "")
+    def degraded_answer(self, own: tuple[str, ...]) -> tuple[str, ...]:
+        """What an answer had to do without; own: what it says itself."""
+        return (*own, "champion") if self.live.refused else own
+
+    def context(self, channel: str | None, at: str | None, said: Mapping[str, Said] | None = None) -> Context:
+        """Where and when an answer is wanted, and what else is said of it.
+
+        Raises UsageError where `at` is no time, or where something is said that the settings do not declare.
+        """
+        code, told = code32(channel or ""), dict(said or {})
+        known = self.live.recommender.settings.context
+        if not told.keys() <= set(known):
+            raise UsageError(f"`context` in murmeli.toml declares what can be said: {', '.join(known) or 'nothing'}.")
+        if channel is not None:
+            told[CHANNEL] = channel
         if at is None:
             now = system_clock()
             zone = int(self.clock.offsets(np.array([now], np.int64), local=False)[0]) // MINUTE
-            return Context(now, zone, code)
+            return Context(now, zone, code, told)
         instants = self.clock.read([at])
         if instants.bad[0] or instants.missing[0]:
             raise UsageError(
                 "`at` is not a time. Write ISO 8601, or seconds or milliseconds since 1970; in a query `+` is `%2B`."
             )
-        return Context(int(instants.utc[0]), int(instants.zone[0]), code)
+        return Context(int(instants.utc[0]), int(instants.zone[0]), code, told)
 
-    def record(
-        self,
-        recommendation_id: str,
-        call: str,
-        customer: str | None,
-        context: Context | None,
-        slots: Sequence[Slot],
-        degraded: tuple[str, ...],
-        model: str,
-    ) -> None:
-        """Put one answer on the ledger and count it. model: the label of the one that made it."""
-        answer = Answer(recommendation_id, system_clock(), call, customer, model, degraded, context, tuple(slots))
+    def record(self, call: str, question: Question | None, given: Recommendation, after: str | None = None) -> None:
+        """Put one answer on the ledger and count it. question: None where nobody's own counted. after: see Answer."""
+        answer = Answer(
+            given.recommendation_id,
+            system_clock(),
+            call,
+            question.customer if question else None,
+            given.model,
+            given.degraded,
+            question.context if question else None,
+            given.slots,
+            after,
+            question is not None and question.personalise,
+        )
         self.ledger.add(answer)
         self.telemetry.answers.labels(call).inc()
-        for part in degraded:
+        for part in given.degraded:
             self.telemetry.degraded.labels(part).inc()
 
 

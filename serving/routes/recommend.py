@@ -1,29 +1,34 @@
 """The answers: a page, one slot, the caller's own list, similar items, and why."""
 
-import time
-from collections.abc import Sequence
-from dataclasses import asdict, replace
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
 from recommender.errors import UsageError
-from recommender.history import Context
 from recommender.model import Model
-from recommender.page import RankedItem, Recommendation, Slot, SlotRequest, new_recommendation_id
+from recommender.page import RankedItem, Recommendation, Slot, new_recommendation_id
 from recommender.page import Request as Question
 from recommender.question import UNREAD, Read
 from recommender.recommender import Recommender
 from recommender.types import Kind
 from serving.answers import ExplanationOut, RankingOut, RecommendationOut
+from serving.pages import deadline, page
 from serving.requests import Route, answer
-from serving.schemas import MOST_IDS, At, Channel, Identity, ItemId, K, PlacementName, RankCall, RecommendCall
+from serving.schemas import (
+    LONGEST_SAID,
+    At,
+    Channel,
+    Identity,
+    ItemId,
+    K,
+    PlacementName,
+    RankCall,
+    RecommendCall,
+    SlotInQuery,
+)
 from serving.site import Site, site_of
 
 router = APIRouter(route_class=Route, tags=["answers"])
-
-MOST_EXPLAINED = 50
-"""Items explained by one call: each is ranked anew, about a millisecond."""
 
 SIMILAR = 10
 
@@ -34,44 +39,24 @@ async def recommend(request: Request, call: RecommendCall) -> Response:
     return answer(await page(site_of(request), call))
 
 
-async def page(site: Site, call: RecommendCall) -> Recommendation | dict[str, Any]:
-    """The answer to a call; it is on the ledger then. Raises UsageError and NotFoundError before anything is done."""
-    context = site.context(call.context.channel, call.context.at)
-    slots = tuple(SlotRequest(slot.placement, slot.k, tuple(slot.exclude)) for slot in call.slots)
-    if call.explain:
-        _check_explained(site, slots)
-    given = await _recommend(site, Question(call.customer, slots, context))
-    return await site.reads.ask(lambda: _explained(site, call.customer, context, given)) if call.explain else given
-
-
 @router.get("/v1/recommend/{placement}", response_model=RecommendationOut, summary="Fill one slot")
-async def recommend_one(
-    request: Request,
-    placement: PlacementName,
-    customer: Identity,
-    k: K | None = None,
-    channel: Channel | None = None,
-    at: At | None = None,
-    exclude: Annotated[list[ItemId], Query(max_length=MOST_IDS)] = [],  # noqa: B006 - FastAPI copies it
-) -> Response:
-    """The same for one slot."""
-    site = site_of(request)
-    slot = SlotRequest(placement, k, tuple(exclude))
-    return answer(await _recommend(site, Question(customer, (slot,), site.context(channel, at))))
+async def recommend_one(request: Request, placement: PlacementName, asked: Annotated[SlotInQuery, Query()]) -> Response:
+    """The same for one slot. What the site declares of a context is asked for as `context.NAME`."""
+    return answer(await page(site_of(request), asked.call(placement, said_in(request))))
 
 
 @router.post("/v1/rank", response_model=RankingOut, summary="Rank a list")
 async def rank(request: Request, call: RankCall) -> Response:
     """The caller's own candidates, best first; those that nobody ever heard of come last."""
     site = site_of(request)
-    context = site.context(call.context.channel, call.context.at)
+    context = site.context(call.context.channel, call.context.at, call.context.model_extra)
     recommender = site.live.recommender
     question = Question(call.customer, (), context)
-    read = await site.reads.before(_deadline(site), lambda: recommender.read(question)) or UNREAD
+    read = await site.reads.before(deadline(site), lambda: recommender.read(question)) or UNREAD
     kind = call.kind or _kind_of(recommender, call.candidates, read)
     ranked = recommender.rank(call.customer, call.candidates, kind, context, read)
     missing = ("profile",) if read is UNREAD else ()
-    return _ranking(site, recommender.model, "rank", call.customer, context, ranked, missing)
+    return _ranking(site, recommender.model, "rank", question, ranked, missing)
 
 
 @router.get("/v1/similar", response_model=RankingOut, summary="Similar items")
@@ -80,7 +65,7 @@ async def similar(request: Request, item: ItemId, k: K = SIMILAR) -> Response:
     site = site_of(request)
     recommender = site.live.recommender
     found = await site.reads.ask(lambda: recommender.similar(item, k))
-    return _ranking(site, recommender.model, "similar", None, None, found)
+    return _ranking(site, recommender.model, "similar", None, found)
 
 
 @router.get("/v1/explain", response_model=ExplanationOut, summary="Why, or why not")
@@ -91,48 +76,38 @@ async def explain(
     placement: PlacementName,
     channel: Channel | None = None,
     at: At | None = None,
+    personalise: bool = True,
 ) -> Response:
     """Why an item stands where it stands for a customer, or why it does not stand there."""
     site = site_of(request)
-    context, recommender = site.context(channel, at), site.live.recommender
-    return answer(await site.reads.ask(lambda: recommender.explain(customer, item, placement, context)))
+    context, recommender = site.context(channel, at, said_in(request)), site.live.recommender
+    why = await site.reads.ask(lambda: recommender.explain(customer, item, placement, context, personalise))
+    return answer(why)
 
 
-async def _recommend(site: Site, question: Question) -> Recommendation:
-    until, recommender = _deadline(site), site.live.recommender
-    read = await site.reads.before(until, lambda: recommender.read(question)) or UNREAD
-    given = recommender.recommend(question, read, until)
-    degraded = _degraded(site, given.degraded)
-    if degraded != given.degraded:
-        given = replace(given, degraded=degraded)
-    site.record(
-        given.recommendation_id, "recommend", question.customer, question.context, given.slots, degraded, given.model
-    )
-    return given
-
-
-def _deadline(site: Site) -> float:
-    """The moment, of `time.monotonic`, from which on popularity answers."""
-    return time.monotonic() + site.settings.serving.deadline_ms / 1000
+def said_in(request: Request) -> dict[str, str]:
+    """What a query says of the context, as `context.NAME`; as little as a body may."""
+    prefix = "context."
+    said = {name.removeprefix(prefix): value for name, value in request.query_params.items() if name.startswith(prefix)}
+    if any(len(value) > LONGEST_SAID or not value.isprintable() for value in said.values()):
+        raise UsageError(f"What is said of the context has up to {LONGEST_SAID} characters, none of them control ones.")
+    return said
 
 
 def _ranking(
     site: Site,
     model: Model,
     call: str,
-    customer: str | None,
-    context: Context | None,
+    question: Question | None,
     ranked: list[RankedItem],
     missing: tuple[str, ...] = (),
 ) -> Response:
-    degraded = _degraded(site, (*(() if model.trained else ("model",)), *missing))
-    id_ = new_recommendation_id()
-    site.record(id_, call, customer, context, [Slot("", tuple(ranked))], degraded, model.label)
-    return answer({"recommendation_id": id_, "model": model.label, "degraded": degraded, "items": ranked})
-
-
-def _degraded(site: Site, own: tuple[str, ...]) -> tuple[str, ...]:
-    return (*own, "champion") if site.live.refused else own
+    degraded = site.degraded_answer((*(() if model.trained else ("model",)), *missing))
+    given = Recommendation(new_recommendation_id(), model.label, degraded, (Slot("", tuple(ranked)),))
+    site.record(call, question, given)
+    return answer(
+        {"recommendation_id": given.recommendation_id, "model": model.label, "degraded": degraded, "items": ranked}
+    )
 
 
 def _kind_of(recommender: Recommender, candidates: list[str], read: Read) -> Kind:
@@ -140,19 +115,3 @@ def _kind_of(recommender: Recommender, candidates: list[str], read: Read) -> Kin
         recommender.catalogue.take(read.changes)
     entries = map(recommender.catalogue.entry, candidates)
     return next((entry.kind for entry in entries if entry), Kind.CONTENT)
-
-
-def _explained(site: Site, customer: str, context: Context, given: Recommendation) -> dict[str, Any]:
-    content = asdict(given)
-    for slot in content["slots"]:
-        for item in slot["items"]:
-            why = site.live.recommender.explain(customer, item["item"], slot["placement"], context)
-            item |= {"parts": why.parts, "rules": why.rules}
-    return content
-
-
-def _check_explained(site: Site, slots: Sequence[SlotRequest]) -> None:
-    placements = site.settings.placements
-    sizes = [slot.k or placements[slot.placement].size for slot in slots if slot.placement in placements]
-    if sum(sizes) > MOST_EXPLAINED:
-        raise UsageError(f"One call explains up to {MOST_EXPLAINED} items; ask for fewer with `k`.")

@@ -24,17 +24,17 @@ PAGE = {"customer": "crm:1", "slots": [{"placement": "home.features"}]}
 
 
 @contextmanager
-def site_in(home: Path, place: str = "memory") -> Iterator[Site]:
+def site_in(home: Path, place: str = "memory", settings: Settings | None = None) -> Iterator[Site]:
     """A site with nothing in it but settings."""
-    settings = Settings()
+    settings = settings or Settings()
     store = open_store("memory:" if place == "memory" else home, strong=settings.strong)
     yield assemble(settings, store, Registry(home / "models"))
 
 
 @contextmanager
-def client_of(home: Path, place: str = "memory") -> Iterator[TestClient]:
+def client_of(home: Path, place: str = "memory", settings: Settings | None = None) -> Iterator[TestClient]:
     """A client of a site that runs."""
-    with site_in(home, place) as site, TestClient(create_app(site)) as client:
+    with site_in(home, place, settings) as site, TestClient(create_app(site)) as client:
         yield client
 
 

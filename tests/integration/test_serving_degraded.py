@@ -95,7 +95,7 @@ def test_a_slot_that_cannot_be_ranked_is_popular_and_is_named(tmp_path: Path, re
     with client_of(tmp_path) as client, pytest.MonkeyPatch.context() as patched:
         client.put("/v1/items", json=[{"id": id_, "kind": "feature"} for id_ in FEATURES])
         if reason == "late":
-            patched.setattr("serving.routes.recommend._deadline", lambda _: time.monotonic() - 1)
+            patched.setattr("serving.pages.deadline", lambda _: time.monotonic() - 1)
         else:
             patched.setattr(Habit, "score", broken)
         answer = client.post("/v1/recommend", json=PAGE)

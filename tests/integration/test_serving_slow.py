@@ -8,6 +8,7 @@ import pytest
 from starlette.types import Message
 
 from recommender.errors import StoreError
+from recommender.page import Recommendation
 from serving import requests
 from serving.app import create_app
 from serving.ledger import WriteBehind
@@ -96,7 +97,7 @@ def test_a_write_that_is_given_up_when_the_service_stops_loses_no_answer(tmp_pat
     async def stop_behind_other_work(site: Site) -> None:
         go = threading.Event()
         other = asyncio.create_task(site.writer.run(go.wait))
-        site.record("r1", "recommend", None, None, [], (), "untrained")
+        site.record("recommend", None, Recommendation("r1", "untrained", (), ()))
         flush = asyncio.create_task(site.ledger.flush())
         while site.ledger._pending:
             await asyncio.sleep(0)
