@@ -91,12 +91,8 @@ async def _answers(site: Site, customer: str, after: str) -> list[dict[str, Any]
 async def _recorded(site: Site, id_: str) -> dict[str, Any] | None:
     """An answer by its id; one that another process has just given is waited for until it must be on the ledger."""
     while True:
-        answer = await site.ledger.find(id_)
-        if (
-            answer is not None
-            or id_ < first_id(system_clock() - int(RECORDED * 1000))
-            or id_ > first_id(system_clock())
-        ):
+        answer, now, most = await site.ledger.find(id_), system_clock(), int(RECORDED * 1000)
+        if answer is not None or not first_id(now - most) < id_ < first_id(now + most):
             return answer
         await asyncio.sleep(LOOK_AGAIN)
 

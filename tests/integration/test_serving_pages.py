@@ -99,7 +99,7 @@ def test_an_answer_that_goes_on_repeats_nothing_of_all_before(client: TestClient
     assert listed(client.get("/v1/recommend/menu", params=query).json()) == "fgh"
 
 
-def test_an_answer_that_another_process_has_just_given_is_waited_for(client: TestClient, tmp_path: Path) -> None:
+def test_an_answer_that_another_process_has_just_given_is_waited_for(client: TestClient) -> None:
     site = site_of(client)
     slot = Slot("menu", (RankedItem("a", 0.5, "habit"),))
     given = Recommendation(new_recommendation_id(), "main/1", (), (slot,))
