@@ -1,12 +1,15 @@
 """Placements made ready to fill: what may be shown in one, and in which order, as arrays over one kind's items."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
+from recommender.catalogue import Catalogue
 from recommender.eligible import Boosts, Eligible, FindEntry
 from recommender.errors import NotFoundError
+from recommender.history import Context
 from recommender.ranking import Ranking
 from recommender.rules import read_rule
 from recommender.settings import Placement, Settings
@@ -95,6 +98,16 @@ class Places:
         self._all = {name: _with_fallback(place, places) for name, place in places.items()}
         self.implied = frozenset(name for name, place in settings.placements.items() if place.implied)
         self.longest = max((place.settings.shown_days for place in places.values() if place.counts), default=0.0)
+
+    def warm(self, catalogue: Catalogue) -> None:
+        """Work out beforehand what the rules make of all items, for a call that says nothing of its context."""
+        context = Context(time.time_ns() // 1_000_000)
+        for place in self._all.values():
+            shelf = catalogue.shelf(place.settings.kind)
+            if place.filter:
+                place.filter.mask(shelf, catalogue.entry, context)
+            if place.boosts:
+                place.boosts.lift(shelf, catalogue.entry, context)
 
     def find(self, name: str) -> Place:
         """The place of a name. Raises NotFoundError where the settings have none."""

@@ -12,6 +12,7 @@ import logging
 from recommender.champion import choose, load_model
 from recommender.errors import ArtefactError, NotFoundError
 from recommender.model import Model
+from recommender.places import Places
 from recommender.recommender import Recommender
 from recommender.registry import MAIN, Registry
 from recommender.settings import Settings
@@ -95,7 +96,14 @@ class LiveModel:
     def _build(self, model: Model) -> Recommender:
         return Recommender(self._store, model, self._settings, self._shown, _fault)
 
+    def settle(self, settings: Settings, places: Places) -> None:
+        """Fill pages by these settings from the next answer on, whatever model answers."""
+        self._settings = settings
+        self.recommender.settle(settings, places)
+
     def _put(self, recommender: Recommender) -> None:
+        if recommender.settings is not self._settings:  # they changed while it was built
+            recommender.settle(self._settings)
         self._recommender = recommender
         self._telemetry.model.info({"label": self.label})
         self._telemetry.reloads.labels("taken").inc()

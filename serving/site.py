@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from math import inf
+from pathlib import Path
 
 import numpy as np
 from fastapi import Request
@@ -17,13 +18,14 @@ from recommender.instants import Clock
 from recommender.page import Recommendation
 from recommender.page import Request as Question
 from recommender.registry import Registry
-from recommender.settings import CHANNEL, Settings
+from recommender.settings import CHANNEL, FILE, Settings
 from recommender.shown import Shown
 from recommender.stores.base import Store
 from recommender.types import MINUTE, code32
 from serving.ingest import Ingest, Writer
 from serving.ledger import RECORDED, Answer, WriteBehind
 from serving.live_model import LiveModel
+from serving.live_settings import LiveSettings
 from serving.peers import Peers
 from serving.reads import Reads
 from serving.telemetry import LOGGER, Telemetry
@@ -40,13 +42,14 @@ class Site:
     ingest: Ingest
     ledger: WriteBehind
     live: LiveModel
+    edited: LiveSettings
     telemetry: Telemetry
     clock: Clock
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Follow the registry and write the ledger meanwhile; at the end, finish what was taken and close."""
-        work = (self.live.run(), self.ledger.run(), self.telemetry.share())
+        work = (self.live.run(), self.edited.run(), self.ledger.run(), self.telemetry.share())
         tasks = [asyncio.create_task(one) for one in work]
         try:
             yield
@@ -69,6 +72,7 @@ class Site:
         parts = {
             "model": not self.live.recommender.model.trained,
             "champion": self.live.refused,
+            "settings": self.edited.refused,
             "store": self.ingest.failing,
             "profile": self.reads.failing,
             "ledger": self.ledger.failing,
@@ -121,10 +125,12 @@ class Site:
             self.telemetry.degraded.labels(part).inc()
 
 
-def assemble(settings: Settings, store: Store, registry: Registry, peers: Peers | None = None) -> Site:
+def assemble(
+    settings: Settings, store: Store, registry: Registry, peers: Peers | None = None, home: Path | None = None
+) -> Site:
     """A site from its parts, with its model in place. Raises StoreError where the store cannot be read.
 
-    peers: the other workers of it, where there are any.
+    peers: the other workers of it, where there are any. home: whose settings are followed; None follows none.
     """
     telemetry = Telemetry(peers)
     alone = RECORDED if peers or store.remote else inf
@@ -140,6 +146,7 @@ def assemble(settings: Settings, store: Store, registry: Registry, peers: Peers 
         Ingest(store.events, Door(settings.zone_info), writer, telemetry),
         ledger,
         live,
+        LiveSettings(home and home / FILE, live, settings),
         telemetry,
         Clock(settings.zone_info),
     )

@@ -28,7 +28,7 @@ def site_in(home: Path, place: str = "memory", settings: Settings | None = None)
     """A site with nothing in it but settings."""
     settings = settings or Settings()
     store = open_store("memory:" if place == "memory" else home, strong=settings.strong)
-    yield assemble(settings, store, Registry(home / "models"))
+    yield assemble(settings, store, Registry(home / "models"), home=home)
 
 
 @contextmanager
