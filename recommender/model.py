@@ -11,6 +11,7 @@ import numpy as np
 
 from recommender.bundle import Array, KindEntry, Manifest
 from recommender.errors import ArtefactError
+from recommender.growth import Growth
 from recommender.history import Context, History, Items, Query
 from recommender.layer import Layer
 from recommender.ranker import ROWS, Ranker
@@ -108,7 +109,8 @@ def model_arrays(model: Model) -> Arrays:
         ids = PackedTexts.of(part.ids)
         owners = {source.name: to_arrays(source) for source in part.sources}
         owners["items"] = {"codes": part.codes, "ids_bytes": ids.data, "ids_starts": ids.starts}
-        owners["ranker"] = {"weights": part.ranker.weights} | _layer_arrays(part.ranker.layer)
+        owners["ranker"] = {"weights": part.ranker.weights} | _parts_of("layer", part.ranker.layer)
+        owners["ranker"] |= _parts_of("growth", part.ranker.growth)
         owners["ranker"] |= {} if part.ranker.sharpness is None else {"sharpness": part.ranker.sharpness}
         arrays |= {f"{kind}.{owner}.{field}": own[field] for owner, own in owners.items() for field in own}
     return arrays
@@ -194,15 +196,18 @@ def _ranker(trained: tuple[str, ...], learned: Arrays, columns: tuple[str, ...])
     rows = weights.shape[0] if weights.ndim == 2 else 0
     if not 1 <= rows <= ROWS or weights.shape[1] != len(trained):
         raise ValueError("the ranker's weights are not one row per situation and one column per name")
-    layer, sharpness = _layer(learned, len(trained)), _sharpness(learned)
+    layer, sharpness, growth = _layer(learned, len(trained)), _sharpness(learned), _growth(learned, len(trained))
     if trained == columns and rows in (1, ROWS) and (layer is None or layer.bias.shape[0] == ROWS):
-        return Ranker(columns, weights, layer, sharpness)
+        return Ranker(columns, weights, layer, sharpness, growth)
     at = np.array([columns.index(name) for name in trained], np.int64)
     moved = _moved(weights.T, at, len(columns)).T
     if layer is not None:
         bias = _moved(layer.bias, np.arange(layer.bias.shape[0]), ROWS)
         layer = replace(layer, into=_moved(layer.into, at, len(columns)), bias=bias)
-    return Ranker(columns, moved if rows == 1 else _moved(moved, np.arange(rows), ROWS), layer, sharpness)
+    if growth is not None:
+        growth = replace(growth, slope=_moved(growth.slope[:, None], at, len(columns))[:, 0])
+    moved = moved if rows == 1 else _moved(moved, np.arange(rows), ROWS)
+    return Ranker(columns, moved, layer, sharpness, growth)
 
 
 def _moved(table: FloatArray, at: IntArray, size: int) -> FloatArray:
@@ -222,8 +227,18 @@ def _sharpness(learned: Arrays) -> FloatArray | None:
     return sharpness
 
 
-def _layer_arrays(layer: Layer | None) -> Arrays:
-    return {f"layer_{f.name}": getattr(layer, f.name) for f in fields(layer)} if layer is not None else {}
+def _parts_of(name: str, part: Layer | Growth | None) -> Arrays:
+    return {f"{name}_{f.name}": getattr(part, f.name) for f in fields(part)} if part is not None else {}
+
+
+def _growth(learned: Arrays, columns: int) -> Growth | None:
+    """How the ranker's weights move with the length of the history; None where they do not."""
+    if "growth_slope" not in learned:
+        return None
+    growth = Growth(*(np.asarray(learned[f"growth_{f.name}"], np.float32) for f in fields(Growth)))
+    if growth.slope.shape != (columns,) or growth.reach.shape != (2,) or growth.reach[0] > growth.reach[1]:
+        raise ValueError("the ranker's growth is not one slope per column, from a least to a greatest length")
+    return growth
 
 
 def _layer(learned: Arrays, columns: int) -> Layer | None:

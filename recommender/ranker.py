@@ -14,6 +14,7 @@ from typing import cast
 import numpy as np
 
 from recommender.features import ORDERS, steps
+from recommender.growth import Growth
 from recommender.history import Items, Kin, Query
 from recommender.layer import Layer, singled_out
 from recommender.sharpness import factor_of
@@ -70,12 +71,14 @@ class Ranker:
     weights: shape (ROWS, columns), rows as `situation` counts them; or (1, columns), the same in all situations.
     layer: what columns say together, where that was learned; of a stranger it says nothing.
     sharpness: how sharp scores are (sharpness.py), where that was learned; a stranger's stay as they are.
+    growth: how the weights move with the length of the history, where that was learned.
     """
 
     columns: tuple[str, ...]
     weights: FloatArray
     layer: Layer | None = None
     sharpness: FloatArray | None = None
+    growth: Growth | None = None
 
     def weigh(self, query: Query) -> FloatArray:
         """Shape (columns,): the weights that count for this question.
@@ -87,7 +90,7 @@ class Ranker:
             return np.array([column == POPULAR for column in self.columns], np.float32)
         rows = situation(query) if self.weights.shape[0] > 1 else [0]
         weight: FloatArray = self.weights[rows].sum(axis=0)
-        return weight
+        return weight if self.growth is None else weight + self.growth.at(query)
 
     def blend(self, query: Query, scores: Sequence[Scores]) -> FloatArray:
         """Shape (n,): the score of every item of the question, higher is better. One Scores per source."""

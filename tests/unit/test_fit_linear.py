@@ -180,7 +180,7 @@ def test_the_blend_finds_the_column_that_knows() -> None:
     gain = np.eye(30, dtype=np.float32)[random.integers(0, 30, 200)]
     knows = gain + random.normal(0, 0.3, gain.shape)
     values = np.stack([random.normal(size=gain.shape), knows], axis=1).astype(np.float32)
-    pool = Pool(values, gain, np.ones(200, np.float32))
+    pool = Pool(values, gain, np.ones(200, np.float32), np.zeros(200, np.float32))
     sources = [Popularity(np.zeros(30, np.float32), np.zeros((), np.float32)) for _ in range(2)]
     ranker: Ranker = fit_blend(sources, [pool])
     assert ranker.weights.shape == (1, 2)
@@ -193,7 +193,8 @@ def test_the_blend_is_as_sure_of_itself_as_it_may_be() -> None:
     logits = random.normal(0, 1, (4_000, 10))
     odds = np.exp(8 * logits)
     right = (odds.cumsum(1) / odds.sum(1, keepdims=True) > random.random((4_000, 1))).argmax(1)
-    pool = Pool(logits[:, None].astype(np.float32), np.eye(10, dtype=np.float32)[right], np.ones(4_000, np.float32))
+    values, gain, ones = logits[:, None].astype(np.float32), np.eye(10, dtype=np.float32)[right], np.ones(4_000, "f")
+    pool = Pool(values, gain, ones, 0 * ones)
     source = Popularity(np.zeros(10, np.float32), np.zeros((), np.float32))
     assert fit_blend([source], [pool]).weights.tolist() == [[8]]
 

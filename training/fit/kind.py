@@ -1,6 +1,6 @@
 """Fits all that ranks one kind of items: the sources on a log, and their blend on what came next in it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -95,7 +95,11 @@ def _fit_unordered(subject: Subject, settings: Training) -> KindModel:
         by_hand = np.zeros((ranker.weights.shape[0], len(habit.columns)), np.float32)
         by_hand[:1] = weights_by_hand([habit])
         weights = np.concatenate([by_hand, ranker.weights], axis=1)
-        sources, ranker = (habit, *sources), Ranker((*column_names([habit]), *ranker.columns), weights)
+        growth = ranker.growth
+        if growth is not None:
+            growth = replace(growth, slope=np.concatenate([np.zeros(len(habit.columns), np.float32), growth.slope]))
+        sources = (habit, *sources)
+        ranker = Ranker((*column_names([habit]), *ranker.columns), weights, growth=growth)
     return KindModel(subject.items.codes, subject.items.ids, sources, reach_new(ranker))
 
 
