@@ -23,14 +23,17 @@ from recommender.errors import MurmeliError, RefusedError, UsageError
 from recommender.history import Context
 from recommender.identity import parse_identity
 from recommender.instants import Clock
+from recommender.keys import first_key
 from recommender.page import Recommendation, Request, SlotRequest
 from recommender.plugins import registry_at
 from recommender.recommender import Recommender
+from recommender.secrets import Secret
 from recommender.settings import FILE, Settings, commented
 from recommender.stores import open_store
 from recommender.stores.base import Store
 from recommender.types import Kind, code32
 from training.benchmark_commands import benchmark_app
+from training.key_commands import keys_app
 from training.model_commands import models_app, problems_of
 from training.report import (
     facts,
@@ -72,6 +75,7 @@ import_app = typer.Typer(no_args_is_help=True, help="Bring in events or items fr
 app.add_typer(import_app, name="import")
 app.add_typer(benchmark_app, name="benchmark")
 app.add_typer(models_app, name="models")
+app.add_typer(keys_app, name="keys")
 
 Files = Annotated[list[Path], typer.Argument(help="CSV, JSONL or Parquet, gzip too.", show_default=False)]
 DEMO = Path("demo-home")
@@ -101,7 +105,7 @@ def main() -> None:
 
 @app.command()
 def init(home: Home = HERE, as_json: Json = False) -> None:
-    """Write a commented murmeli.toml.
+    """Write a commented murmeli.toml, and make the first API key, an admin's; it is shown this once.
 
     Example: `murmeli init --home shop`
     """
@@ -113,7 +117,11 @@ def init(home: Home = HERE, as_json: Json = False) -> None:
         path.write_text(commented(), encoding="utf-8")
     except OSError as error:
         raise MurmeliError(f"{path} cannot be written ({error.strerror}). Choose a folder you may write to.") from error
-    show({"settings": str(path)}, as_json, f"Wrote {path}. Next: murmeli import events FILE --home {home}")
+    with opened(home) as (_, store):
+        key = first_key(store.keys, Secret(home))
+    told = [f"The first key, an admin's, shown this once: {key}"] if key else []
+    next_ = f"Wrote {path}. Next: murmeli import events FILE --home {home}"
+    show({"settings": str(path), "key": key}, as_json, next_, *told)
 
 
 @app.command()
@@ -138,6 +146,7 @@ def demo(
         listen(settings.serving.host, settings.serving.port if port is None else port).close()
     clear(home)
     with closing(open_store(home, strong=settings.strong)) as store, progress(as_json) as report:
+        key = first_key(store.keys, Secret(home)) or ""
         made = prepare(store, home, settings, seed=seed, customers=customers, progress=report)
         recommender, _ = recommender_of(home, store, settings)
         context = context_of(settings, None, "mobile")
@@ -153,6 +162,7 @@ def demo(
         "trained": made.trained.document(),
         "pages": {who: asdict(answer) for who, answer in pages.items()},
         "move": dict(zip(("use", "lifts", "from", "to"), move, strict=True)),
+        "key": key,
     }
     show(document, as_json, *tables)
     if not no_serve:
@@ -160,7 +170,7 @@ def demo(
         run(
             home,
             port=port,
-            announce=lambda url: told.print(Text(try_it(url, first, move)), soft_wrap=True),
+            announce=lambda url: told.print(Text(try_it(url, key, first, move)), soft_wrap=True),
         )
 
 
@@ -193,19 +203,21 @@ def demo_tables(made: "Demo", pages: dict[str, Recommendation], title: Callable[
     return shown
 
 
-def try_it(url: str, customer: str, move: tuple[str, str, int, int]) -> str:
+def try_it(url: str, key: str, customer: str, move: tuple[str, str, int, int]) -> str:
     """Lines for another terminal that show an event changing the next answer; move: see `rising`."""
     item, lifted, before, after = move
-    ask = f"curl -s '{url}/v1/recommend/home.features?customer={customer}&channel=mobile'"
+    curl = f"curl -s -H 'authorization: Bearer {key}'"
+    ask = f"{curl} '{url}/v1/recommend/home.features?customer={customer}&channel=mobile'"
     event = (
         f'{{"event_id":"demo-\'$(date +%s)\'","customer":"{customer}","type":"use","item":"{item}","channel":"mobile"}}'
     )
     return (
         f"\nMurmeli answers at {url} (the API: {url}/docs). Stop it with Ctrl-C.\n\n"
         f"In another terminal: {customer}'s menu, then one use of {item}, then the menu again, "
-        f"where {lifted} has come up from place {before} to {after}.\n\n"
+        f"where {lifted} has come up from place {before} to {after}. The key in these lines is the demo's first, an "
+        "admin's; `murmeli keys create` makes others.\n\n"
         f"{ask}\n"
-        f"curl -s {url}/v1/events -H 'content-type: application/json' -d '{event}'\n"
+        f"{curl} {url}/v1/events -H 'content-type: application/json' -d '{event}'\n"
         f"{ask}\n"
     )
 

@@ -7,10 +7,16 @@ import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import wraps
 from pathlib import Path
 from typing import Any
+
+from recommender.keys import new_key
+from recommender.secrets import Secret
+from recommender.settings import load_settings
+from recommender.stores import open_store
+from recommender.types import Role
 
 ROOT = Path(__file__).parent.parent
 
@@ -42,6 +48,12 @@ class Clock:
                 return inner(*args, **kwargs)
 
         setattr(owner, name, timed)
+
+
+def key_to(home: Path) -> str:
+    """A new key to a home, an admin's."""
+    with closing(open_store(home, strong=load_settings(home).strong)) as store:
+        return new_key(store.keys, Secret(home), Role.ADMIN, "benchmark")[1]
 
 
 def peak_mb() -> float:

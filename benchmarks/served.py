@@ -19,7 +19,7 @@ import httpx
 import numpy as np
 from scipy import sparse
 
-from benchmarks.measure import print_table
+from benchmarks.measure import key_to, print_table
 from recommender.bundle import LogRange, Manifest
 from recommender.champion import promote
 from recommender.events import Defaults
@@ -75,11 +75,12 @@ async def served_lists(home: Path, task: Task, customers: IntArray) -> tuple[Int
     """What the service shows them, shape (n, k), -1 where there are fewer; and its CPU seconds for it."""
     place = {id_: position for position, id_ in enumerate(task.items.ids)}
     lists = np.full((customers.size, task.k), -1)
+    headers = {"authorization": f"Bearer {key_to(home)}"}
     app = create_app(build(home))
     transport = httpx.ASGITransport(app)
     async with (
         app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=transport, base_url="http://home") as client,
+        httpx.AsyncClient(transport=transport, base_url="http://home", headers=headers) as client,
     ):
         busy = time.process_time()
         for row, customer in enumerate(customers.tolist()):

@@ -23,7 +23,7 @@ from typing import Any
 
 import orjson
 
-from benchmarks.measure import ROOT, print_table
+from benchmarks.measure import ROOT, key_to, print_table
 
 CUSTOMERS, FEATURES, BATCH = 500, 200, 500
 _SERVICE = "import sys, pathlib; from serving.bootstrap import serve; serve(pathlib.Path(sys.argv[1]), port=0)"
@@ -77,18 +77,18 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-async def load(port: int, pid: int, call: Call, connections: int, seconds: float) -> list[object]:
+async def load(port: int, pid: int, call: Call, connections: int, seconds: float, key: str = "") -> list[object]:
     """Keep so many connections busy; requests a second, server CPU us a request, p50 and p99 in ms, other than 200."""
     took: list[float] = []
     wrong = 0
     path, body = call
+    head = f"POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nauthorization: Bearer {key}\r\n"
 
     async def client(end: float) -> None:
         nonlocal wrong
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         while time.perf_counter() < end:
             content = orjson.dumps(body())
-            head = f"POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
             started = time.perf_counter()
             writer.write(f"{head}content-length: {len(content)}\r\n\r\n".encode() + content)
             answer = (await reader.readuntil(b"\r\n\r\n")).lower()
@@ -131,6 +131,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         home = str(chosen.home or folder)
         rows: list[list[object]] = []
+        key = key_to(Path(home))
         with server(_SERVICE, home) as (port, pid):
             for name, call, many in (
                 (f"events, {BATCH} a call", batch, 8),
@@ -138,7 +139,7 @@ def main() -> None:
                 ("one event", event, 1),
                 ("one slot of 6", page, 64),
             ):
-                rows.append([name, many, *asyncio.run(load(port, pid, call, many, chosen.seconds))])
+                rows.append([name, many, *asyncio.run(load(port, pid, call, many, chosen.seconds, key))])
         with server(_FLOOR) as (port, pid):
             rows.append(["FastAPI, constant answer", 64, *asyncio.run(load(port, pid, page, 64, chosen.seconds))])
     print_table(["call", "connections", "calls/s", "server CPU us/call", "p50 ms", "p99 ms", "not 200"], rows)

@@ -1,4 +1,4 @@
-"""The HTTP application of one site: a watch around every request, a short way for the hot ones, and the routes."""
+"""The HTTP application of one site: a watch around every request, a gate, a short way for hot ones, the routes."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -7,12 +7,15 @@ from fastapi import FastAPI
 
 from serving import problems
 from serving.answers import Problem
+from serving.requests import Route
+from serving.roles import check_all
 from serving.routes import customers, docs, events, health, identities, items, models, recommend
+from serving.security import Gate
 from serving.shortcut import Shortcut
 from serving.site import Site
 from serving.watch import Watch
 
-_ROOMS = (events, recommend, items, identities, customers, models, health)
+_ROOMS = (events, recommend, items, identities, customers, models, health, docs)
 _PROBLEM = {"description": "A problem document (RFC 9457)", "content": {problems.MEDIA_TYPE: {}}, "model": Problem}
 
 
@@ -38,9 +41,10 @@ def create_app(site: Site) -> FastAPI:
     )
     app.state.site = site
     for room in _ROOMS:
+        check_all(room.router.routes, Route)
         app.include_router(room.router)
-    app.include_router(docs.router)
     problems.install(app)
     app.add_middleware(Shortcut, site=site)
+    app.add_middleware(Gate, keyring=site.keyring)
     app.add_middleware(Watch, telemetry=site.telemetry)
     return app

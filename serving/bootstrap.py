@@ -33,7 +33,7 @@ def build(home: Path, store_at: Path | str | None = None, peers: Peers | None = 
     settings = load_settings(home)
     store = open_store(store_at or home, strong=settings.strong)
     try:
-        return assemble(settings, store, registry_at(home, settings), peers, home)
+        return assemble(settings, store, registry_at(home, settings), home, peers)
     except BaseException:
         store.close()
         raise

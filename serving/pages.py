@@ -16,6 +16,7 @@ from recommender.recommender import Recommender
 from recommender.stores.base import first_id
 from serving.ledger import RECORDED
 from serving.schemas import RecommendCall
+from serving.security import Caller
 from serving.site import Site
 
 MOST_EXPLAINED = 50
@@ -28,8 +29,12 @@ MOST_PAGES = 50
 """Answers that go on from one another."""
 
 
-async def page(site: Site, call: RecommendCall) -> Recommendation | dict[str, Any]:
-    """The answer to a call; it is on the ledger then. Raises UsageError and NotFoundError before anything is done."""
+async def page(site: Site, call: RecommendCall, caller: Caller) -> Recommendation | dict[str, Any]:
+    """The answer to a call; it is on the ledger then.
+
+    Raises ForbiddenError, UsageError and NotFoundError before anything is done.
+    """
+    caller.act_for(call.customer)
     context = site.context(call.context.channel, call.context.at, call.context.model_extra)
     slots: Sequence[SlotRequest] = [
         SlotRequest(

@@ -31,8 +31,13 @@ class BusyError(MurmeliError):
     """More is waiting to be written than fits into memory, or the service is stopping: HTTP 503."""
 
 
+class ForbiddenError(MurmeliError):
+    """The caller's key does not go so far: HTTP 403."""
+
+
 _OURS: dict[type[MurmeliError], tuple[int, str, str]] = {
     UsageError: (400, "usage", "This cannot be asked"),
+    ForbiddenError: (403, "forbidden", "This key may not do that"),
     NotFoundError: (404, "not-found", "There is no such thing"),
     ConflictError: (409, "conflict", "Two truths about one thing"),
     RefusedError: (409, "refused", "The gate refused"),
@@ -45,6 +50,7 @@ _OURS: dict[type[MurmeliError], tuple[int, str, str]] = {
 
 _THEIRS = {
     400: ("bad-request", "The body could not be read."),
+    401: ("no-key", "Send a valid key: `Authorization: Bearer KEY`."),
     404: ("no-such-route", "There is no such route. GET /docs lists those there are."),
     405: ("method-not-allowed", "This route has other methods. GET /docs lists them."),
     408: ("body-too-slow", "The body took too long to arrive. Send it again, in smaller parts."),
@@ -107,7 +113,7 @@ async def _of_validation(request: Request, error: Exception) -> Response:
 
 
 def cross_site_problem() -> Response:
-    """A browser asks on behalf of a page of another site: there are no keys yet that could tell friend from foe."""
+    """A browser asks on behalf of a page of another site."""
     return problem(403, "cross-site", "Another site's page asks", "Pages of another site may not write here.")
 
 

@@ -1,4 +1,8 @@
-"""How a body is read: with a limit, with a deadline, and by a parser that knows no NaN and no bottomless depth."""
+"""What every route asks first, and how a body is read.
+
+First: may the caller's role call it? Then the body: with a limit, with a
+deadline, and by a parser that knows no NaN and no bottomless depth.
+"""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -9,6 +13,10 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+
+from serving.problems import ForbiddenError
+from serving.roles import OPEN, allowed
+from serving.security import caller_of
 
 LARGEST_BODY = 1_000_000
 BODY_SECONDS = 20.0
@@ -27,12 +35,14 @@ class LimitedRequest(Request):
 
 
 class Route(APIRoute):
-    """A route whose handlers get a LimitedRequest."""
+    """A route that asks for the caller's role before it looks at anything, and whose handlers get a LimitedRequest."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handler = super().get_route_handler()
 
         async def handle(request: Request) -> Response:
+            if self.path not in OPEN and not allowed(caller_of(request.scope).key.role, request.method, self.path):
+                raise ForbiddenError("The role of this key may not make this call.")
             return await handler(LimitedRequest(request.scope, request.receive))
 
         return handle

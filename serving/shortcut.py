@@ -18,13 +18,16 @@ from recommender.errors import MurmeliError
 from serving import requests
 from serving.pages import page
 from serving.problems import problem_of
+from serving.roles import allowed
+from serving.routes.events import act_for_all
 from serving.schemas import MOST_EVENTS, RecommendCall
+from serving.security import Caller, caller_of
 from serving.site import Site
 from serving.watch import ROUTE
 
 _JSON = (b"content-type", b"application/json")
 
-Short = Callable[[Any], Awaitable[object]]
+Short = Callable[[Any, Caller], Awaitable[object]]
 """Parsed JSON in, the answer's content out; None for what is unusual."""
 
 
@@ -37,7 +40,7 @@ class Shortcut:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         way = self._ways.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
-        if way is None or _JSON not in scope["headers"]:
+        if way is None or _JSON not in scope["headers"] or not _may(scope):
             await self._app(scope, receive, send)
             return
         try:
@@ -46,30 +49,35 @@ class Shortcut:
         except TimeoutError:
             await problem_of(408)(scope, receive, send)
             return
-        content = await self._content(way, message)
+        content = await self._content(way, message, caller_of(scope))
         if content is None:
             await self._app(scope, _replayed(message, receive), send)
             return
         scope[ROUTE] = scope["path"]
         await _send(send, content)
 
-    async def _content(self, way: Short, message: Message) -> object:
+    async def _content(self, way: Short, message: Message, caller: Caller) -> object:
         body = message.get("body", b"")
         if message.get("more_body", False) or len(body) > requests.LARGEST_BODY:
             return None
         try:
-            return await way(orjson.loads(body))
+            return await way(orjson.loads(body), caller)
         except (orjson.JSONDecodeError, ValidationError, MurmeliError):
             return None
 
-    async def _recommend(self, content: object) -> object:
-        return await page(self._site, RecommendCall.model_validate(content))
+    async def _recommend(self, content: object, caller: Caller) -> object:
+        return await page(self._site, RecommendCall.model_validate(content), caller)
 
-    async def _events(self, content: object) -> object:
+    async def _events(self, content: object, caller: Caller) -> object:
         rows = content if isinstance(content, list) else [content]
         if not 0 < len(rows) <= MOST_EVENTS or not isinstance(rows[0], dict):
             return None
+        act_for_all(rows, caller)
         return await self._site.ingest.submit(rows)
+
+
+def _may(scope: Scope) -> bool:
+    return allowed(caller_of(scope).key.role, scope["method"], scope["path"])
 
 
 def _replayed(first: Message, receive: Receive) -> Receive:

@@ -18,6 +18,7 @@ from recommender.instants import Clock
 from recommender.page import Recommendation
 from recommender.page import Request as Question
 from recommender.registry import Registry
+from recommender.secrets import Secret
 from recommender.settings import CHANNEL, FILE, Settings
 from recommender.shown import Shown
 from recommender.stores.base import Store
@@ -28,6 +29,7 @@ from serving.live_model import LiveModel
 from serving.live_settings import LiveSettings
 from serving.peers import Peers
 from serving.reads import Reads
+from serving.security import Keyring
 from serving.telemetry import LOGGER, Telemetry
 
 
@@ -43,13 +45,14 @@ class Site:
     ledger: WriteBehind
     live: LiveModel
     edited: LiveSettings
+    keyring: Keyring
     telemetry: Telemetry
     clock: Clock
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Follow the registry and write the ledger meanwhile; at the end, finish what was taken and close."""
-        work = (self.live.run(), self.edited.run(), self.ledger.run(), self.telemetry.share())
+        work = (self.live.run(), self.edited.run(), self.ledger.run(), self.keyring.run(), self.telemetry.share())
         tasks = [asyncio.create_task(one) for one in work]
         try:
             yield
@@ -125,12 +128,10 @@ class Site:
             self.telemetry.degraded.labels(part).inc()
 
 
-def assemble(
-    settings: Settings, store: Store, registry: Registry, peers: Peers | None = None, home: Path | None = None
-) -> Site:
+def assemble(settings: Settings, store: Store, registry: Registry, home: Path, peers: Peers | None = None) -> Site:
     """A site from its parts, with its model in place. Raises StoreError where the store cannot be read.
 
-    peers: the other workers of it, where there are any. home: whose settings are followed; None follows none.
+    peers: the other workers of it, where there are any. home: whose settings are followed, and whose secret is used.
     """
     telemetry = Telemetry(peers)
     alone = RECORDED if peers or store.remote else inf
@@ -138,6 +139,8 @@ def assemble(
     ledger = WriteBehind(store.ledger, writer, telemetry, settings.serving.ledger_days, system_clock)
     live = LiveModel(registry, store, settings, telemetry, Shown(ledger.given, alone))
     live.start()
+    keyring = Keyring(store.keys, Secret(home))
+    keyring.refresh()
     return Site(
         settings,
         store,
@@ -146,7 +149,8 @@ def assemble(
         Ingest(store.events, Door(settings.zone_info), writer, telemetry),
         ledger,
         live,
-        LiveSettings(home and home / FILE, live, settings),
+        LiveSettings(home / FILE, live, settings),
+        keyring,
         telemetry,
         Clock(settings.zone_info),
     )

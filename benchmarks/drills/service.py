@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 
 import orjson
 
-from benchmarks.measure import ROOT, print_table
+from benchmarks.measure import ROOT, key_to, print_table
 
 TIMEOUT = 60
 _JSON = {"content-type": "application/json"}
@@ -22,13 +22,14 @@ _JSON = {"content-type": "application/json"}
 class Client:
     """One connection, kept open. What goes wrong on it is an OSError or an http.client.HTTPException."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, key: str) -> None:
+        self._headers = _JSON | {"authorization": f"Bearer {key}"}
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT)
 
     def ask(self, method: str, path: str, body: object = None, query: Mapping[str, object] | None = None) -> Any:  # noqa: ANN401 - JSON
         """The parsed answer. Raises RuntimeError where it is a problem document, which it tells."""
         where = f"{path}?{urlencode(query)}" if query else path
-        self._connection.request(method, where, None if body is None else orjson.dumps(body), _JSON)
+        self._connection.request(method, where, None if body is None else orjson.dumps(body), self._headers)
         answer = self._connection.getresponse()
         text = answer.read()
         if answer.status >= 400:
@@ -37,7 +38,7 @@ class Client:
 
     def text(self, path: str) -> str:
         """What a route answers that speaks no JSON."""
-        self._connection.request("GET", path)
+        self._connection.request("GET", path, headers=self._headers)
         return self._connection.getresponse().read().decode()
 
     def close(self) -> None:
@@ -48,11 +49,12 @@ class Client:
 class Service:
     """`murmeli serve` on a free port, ready when the block begins and killed when it ends.
 
-    ready: seconds from the start of the process to the first answer of /readyz.
+    key: an admin's. ready: seconds from the start of the process to the first answer of /readyz.
     """
 
     def __init__(self, home: Path) -> None:
         self._home = home
+        self.key = key_to(home)
 
     def __enter__(self) -> Self:
         started = time.perf_counter()
@@ -77,7 +79,7 @@ class Service:
 
     def client(self) -> Client:
         """A new connection."""
-        return Client(self.port)
+        return Client(self.port, self.key)
 
     def kill(self) -> None:
         """SIGKILL, and wait until the process is gone."""

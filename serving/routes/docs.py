@@ -6,7 +6,9 @@ from typing import Any
 import orjson
 from fastapi import APIRouter, Request, Response
 
-router = APIRouter(include_in_schema=False)
+from serving.requests import Route
+
+router = APIRouter(route_class=Route, include_in_schema=False)
 
 _STYLE = """
 :root{color-scheme:light dark;--line:color-mix(in srgb,currentColor 18%,transparent)}

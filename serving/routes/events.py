@@ -1,16 +1,19 @@
 """POST /v1/events: what customers did, durable when it is acknowledged."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
 from fastapi import APIRouter, Request, Response
 
 from recommender.errors import UsageError
+from recommender.identity import parse_identity
 from serving.answers import Receipt
 from serving.ingest import RowOutcomes, RowReject
 from serving.problems import problem, unreadable_json
 from serving.requests import Route, answer
 from serving.schemas import EVENT_EXAMPLES, MOST_EVENTS, Event
+from serving.security import Caller, caller_of
 from serving.site import site_of
 
 router = APIRouter(route_class=Route, tags=["events"])
@@ -48,9 +51,25 @@ async def take(request: Request) -> Response:
         return problem(
             413, "too-many-events", "Too many events", f"A call takes up to {MOST_EVENTS} events. Send several calls."
         )
+    act_for_all(rows, caller_of(request.scope))
     outcomes = await site_of(request).ingest.submit(rows) if rows else RowOutcomes()
     outcomes.rejected = [_reworded(reject, rows) for reject in outcomes.rejected]
     return answer(outcomes)
+
+
+def act_for_all(rows: Sequence[object], caller: Caller) -> None:
+    """Raises ForbiddenError where a row is another's than the customer whom the caller may act for."""
+    if caller.customer is not None:
+        for row in rows:
+            caller.act_for(_customer_of(row))
+
+
+def _customer_of(row: object) -> str:
+    customer = row.get("customer") if isinstance(row, dict) else None
+    try:
+        return parse_identity(customer) if isinstance(customer, str) else ""
+    except UsageError:
+        return ""
 
 
 def _rows(body: bytes, media_type: str) -> list[object]:

@@ -3,10 +3,10 @@
 from fastapi import APIRouter, Request, Response
 
 from serving.answers import Health
-from serving.requests import answer
+from serving.requests import Route, answer
 from serving.site import site_of
 
-router = APIRouter(tags=["operations"])
+router = APIRouter(route_class=Route, tags=["operations"])
 
 
 @router.get("/livez", summary="Does the process answer")

@@ -26,6 +26,7 @@ from serving.schemas import (
     RecommendCall,
     SlotInQuery,
 )
+from serving.security import caller_of
 from serving.site import Site, site_of
 
 router = APIRouter(route_class=Route, tags=["answers"])
@@ -36,18 +37,20 @@ SIMILAR = 10
 @router.post("/v1/recommend", response_model=RecommendationOut, summary="Fill a page")
 async def recommend(request: Request, call: RecommendCall) -> Response:
     """What this customer needs first, in each slot, in this channel, now. Slots are filled in their order."""
-    return answer(await page(site_of(request), call))
+    return answer(await page(site_of(request), call, caller_of(request.scope)))
 
 
 @router.get("/v1/recommend/{placement}", response_model=RecommendationOut, summary="Fill one slot")
 async def recommend_one(request: Request, placement: PlacementName, asked: Annotated[SlotInQuery, Query()]) -> Response:
     """The same for one slot. What the site declares of a context is asked for as `context.NAME`."""
-    return answer(await page(site_of(request), asked.call(placement, said_in(request))))
+    call = asked.call(placement, said_in(request))
+    return answer(await page(site_of(request), call, caller_of(request.scope)))
 
 
 @router.post("/v1/rank", response_model=RankingOut, summary="Rank a list")
 async def rank(request: Request, call: RankCall) -> Response:
     """The caller's own candidates, best first; those that nobody ever heard of come last."""
+    caller_of(request.scope).act_for(call.customer)
     site = site_of(request)
     context = site.context(call.context.channel, call.context.at, call.context.model_extra)
     recommender = site.live.recommender

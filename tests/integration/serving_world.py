@@ -8,18 +8,23 @@ from typing import Any
 import numpy as np
 from fastapi.testclient import TestClient
 
+from recommender.keys import new_key
 from recommender.model import KindModel, Model, column_names, model_arrays
 from recommender.ranker import Ranker
 from recommender.registry import MAIN, Registry
 from recommender.settings import Settings
 from recommender.sources.popularity import Popularity
 from recommender.stores import open_store
-from recommender.types import FloatArray, IntArray, Kind, codes64
+from recommender.stores.base import Key
+from recommender.types import FloatArray, IntArray, Kind, Role, codes64
 from serving.app import create_app
+from serving.security import Caller
 from serving.site import Site, assemble
 from tests.contracts.models import manifest_of
 
 FEATURES = ("cards", "loan", "pay-bill")
+ANYONE = Caller(Key("mk_1", b"", Role.BACKEND, "", 0))
+"""Who may act for every customer."""
 PAGE = {"customer": "crm:1", "slots": [{"placement": "home.features"}]}
 
 
@@ -28,14 +33,21 @@ def site_in(home: Path, place: str = "memory", settings: Settings | None = None)
     """A site with nothing in it but settings."""
     settings = settings or Settings()
     store = open_store("memory:" if place == "memory" else home, strong=settings.strong)
-    yield assemble(settings, store, Registry(home / "models"), home=home)
+    yield assemble(settings, store, Registry(home / "models"), home)
 
 
 @contextmanager
 def client_of(home: Path, place: str = "memory", settings: Settings | None = None) -> Iterator[TestClient]:
-    """A client of a site that runs."""
-    with site_in(home, place, settings) as site, TestClient(create_app(site)) as client:
+    """A client of a site that runs, with an admin's key."""
+    with site_in(home, place, settings) as site, TestClient(create_app(site), headers=key_to(site)) as client:
         yield client
+
+
+def key_to(site: Site, role: Role = Role.ADMIN) -> dict[str, str]:
+    """The header with a new key of a role."""
+    _, text = new_key(site.store.keys, site.keyring.secret, role)
+    site.keyring.refresh()
+    return {"authorization": f"Bearer {text}"}
 
 
 def site_of(client: TestClient) -> Site:

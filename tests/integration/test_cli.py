@@ -111,6 +111,9 @@ ONE_DOCUMENT = [
     "link web:1 crm:1",
     "unlink web:1",
     "doctor",
+    "keys create --role frontend",
+    "keys list",
+    "keys revoke PREFIX",
     "init --home other",
 ]
 MENU = ["recommend", "--placement", "home.features", "--k", "30", "--channel", "mobile"]
@@ -131,12 +134,13 @@ def test_every_command_prints_one_json_document(run: Run, shop: Path, tmp_path: 
         f"{user},{(user + step) % 4},{'train' if user % 4 else 'test'}" for user in range(40) for step in (0, 1, 2)
     ]
     (tmp_path / "visits.csv").write_text("\n".join(["customer,item,part", *visits]))
-    covered = set()
+    covered, prefix = set(), ""
     for line in ONE_DOCUMENT:
-        words = line.split()
+        words = line.replace("PREFIX", prefix).split()
         ran = run(*words, *([] if "benchmark" in words or "--home" in words else ["--home", shop]), "--json")
         assert ran.code == 0, (line, ran)
         assert isinstance(ran.document, dict), line
+        prefix = ran.document.get("prefix", prefix)
         covered |= {name for name in ALL if tuple(words[: len(name)]) == name}
     assert set(ALL) - covered == {("serve",), ("demo",), ("move",)}
 
@@ -388,7 +392,7 @@ def test_a_demo_takes_the_place_of_an_earlier_one_and_of_nothing_else(run: Run, 
     (tmp_path / "old" / MARK).write_text("{}")
     ran = run("demo", "--no-serve", "--home", "old", "--customers", "60", "--json")
     assert ran.code == 0
-    assert set(ran.document) == {"imported", "links", "trained", "pages", "move"}
+    assert set(ran.document) == {"imported", "links", "trained", "pages", "move", "key"}
     pages = ran.document["pages"]
     first, second = ([item["item"] for item in page["slots"][0]["items"][:3]] for page in pages.values())
     assert first != second

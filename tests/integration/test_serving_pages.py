@@ -16,7 +16,7 @@ from recommender.types import Kind
 from serving.answers import RecommendationOut
 from serving.pages import page
 from serving.schemas import RecommendCall
-from tests.integration.serving_world import client_of, event, site_of
+from tests.integration.serving_world import ANYONE, client_of, event, site_of
 
 ITEMS = "abcdefgh"
 PLACES = {
@@ -111,7 +111,7 @@ def test_an_answer_that_another_process_has_just_given_is_waited_for(client: Tes
         asked = RecommendCall.model_validate(
             {"customer": "crm:1", "slots": [{"placement": "menu"}], "after": given.recommendation_id}
         )
-        return listed(orjson.loads(orjson.dumps(await page(site, asked))))
+        return listed(orjson.loads(orjson.dumps(await page(site, asked, ANYONE))))
 
     assert client.portal
     assert client.portal.call(elsewhere) == "bcd"

@@ -10,11 +10,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 import pytest
 
+from benchmarks.measure import key_to
 from recommender.errors import MurmeliError
 from serving.bootstrap import serve
 from tests.integration.serving_world import event
@@ -23,9 +24,17 @@ ROOT = Path(__file__).parents[2]
 _SERVE = "import sys, pathlib; from serving.bootstrap import serve; serve(pathlib.Path(sys.argv[1]), port=0)"
 
 
+class Door(NamedTuple):
+    """Where a server is asked, and with which key."""
+
+    port: int
+    key: str
+
+
 @contextmanager
-def service(home: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """A server on a port of its own, and that port; killed at the end if it still runs."""
+def service(home: Path) -> Iterator[tuple[subprocess.Popen[str], Door]]:
+    """A server on a port of its own, and that port with a key; killed at the end if it still runs."""
+    key = key_to(home)
     with subprocess.Popen(  # noqa: S603 - our own words
         [sys.executable, "-c", _SERVE, str(home)], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
@@ -33,14 +42,15 @@ def service(home: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
         found = re.search(r"http://127\.0\.0\.1:(\d+)", process.stdout.readline())
         try:
             assert found
-            yield process, int(found[1])
+            yield process, Door(int(found[1]), key)
         finally:
             process.kill()
 
 
-def ask(port: int, method: str, path: str, body: object = None) -> dict[str, Any]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-    headers = {"content-type": "application/json"} if body is not None else {}
+def ask(door: Door, method: str, path: str, body: object = None) -> dict[str, Any]:
+    connection = http.client.HTTPConnection("127.0.0.1", door.port, timeout=60)
+    headers = {"authorization": f"Bearer {door.key}"}
+    headers |= {"content-type": "application/json"} if body is not None else {}
     connection.request(method, path, orjson.dumps(body) if body is not None else None, headers)
     content: dict[str, Any] = orjson.loads(connection.getresponse().read())
     connection.close()
@@ -50,20 +60,20 @@ def ask(port: int, method: str, path: str, body: object = None) -> dict[str, Any
 def test_a_killed_server_keeps_every_event_that_it_acknowledged_and_counts_none_twice(tmp_path: Path) -> None:
     acknowledged = 0
     for _ in range(2):
-        with service(tmp_path) as (process, port):
+        with service(tmp_path) as (process, door):
             for _ in range(20):
-                acknowledged += ask(port, "POST", "/v1/events", event(acknowledged))["accepted"]
+                acknowledged += ask(door, "POST", "/v1/events", event(acknowledged))["accepted"]
             process.send_signal(signal.SIGKILL)
             process.wait()
-    with service(tmp_path) as (_, port):
-        assert ask(port, "GET", "/v1/customers/crm:1")["events"] == acknowledged == 40
-        again = ask(port, "POST", "/v1/events", [event(n) for n in range(acknowledged)])
+    with service(tmp_path) as (_, door):
+        assert ask(door, "GET", "/v1/customers/crm:1")["events"] == acknowledged == 40
+        again = ask(door, "POST", "/v1/events", [event(n) for n in range(acknowledged)])
         assert (again["accepted"], again["duplicate"]) == (0, acknowledged)
 
 
 def test_a_stopped_server_has_its_answers_on_the_ledger_and_says_goodbye(tmp_path: Path) -> None:
-    with service(tmp_path) as (process, port):
-        id_ = ask(port, "GET", "/v1/recommend/home.features?customer=crm:1")["recommendation_id"]
+    with service(tmp_path) as (process, door):
+        id_ = ask(door, "GET", "/v1/recommend/home.features?customer=crm:1")["recommendation_id"]
         process.send_signal(signal.SIGTERM)
         _, errors = process.communicate(timeout=60)
         assert process.returncode in (0, -signal.SIGTERM)
@@ -77,9 +87,9 @@ def test_a_stopped_server_has_its_answers_on_the_ledger_and_says_goodbye(tmp_pat
 
 
 def test_a_percent_sign_in_an_id_survives_a_real_socket(tmp_path: Path) -> None:
-    with service(tmp_path) as (_, port):
-        ask(port, "PUT", "/v1/items", [{"id": "%2F/ü", "kind": "content"}])
-        assert ask(port, "GET", "/v1/items/%252F%2F%C3%BC")["id"] == "%2F/ü"
+    with service(tmp_path) as (_, door):
+        ask(door, "PUT", "/v1/items", [{"id": "%2F/ü", "kind": "content"}])
+        assert ask(door, "GET", "/v1/items/%252F%2F%C3%BC")["id"] == "%2F/ü"
 
 
 def test_a_port_in_use_is_said_before_anything_is_opened(tmp_path: Path) -> None:

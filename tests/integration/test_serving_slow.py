@@ -13,7 +13,7 @@ from serving import requests
 from serving.app import create_app
 from serving.ledger import WriteBehind
 from serving.site import Site
-from tests.integration.serving_world import PAGE, client_of, site_in, site_of
+from tests.integration.serving_world import PAGE, client_of, key_to, site_in, site_of
 
 JSON = (b"content-type", b"application/json")
 
@@ -38,7 +38,8 @@ async def status_of(home: Path, path: str, received: list[Message], *headers: tu
 
     with site_in(home) as site:
         async with site.running():
-            await create_app(site)(scope(path, *headers), receive, send)
+            (key,) = key_to(site).values()
+            await create_app(site)(scope(path, *headers, (b"authorization", key.encode())), receive, send)
     return sent[0]
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from benchmarks.drills.service import Client
+from benchmarks.measure import key_to
 from recommender.errors import MurmeliError, StoreError
 from recommender.stores import open_store
 from serving.bootstrap import serve
@@ -22,10 +23,14 @@ ROOT = Path(__file__).parents[2]
 CONNECTIONS = 24
 """That all of them end up at one of two workers happens once in eight million."""
 
+Door = tuple[int, str]
+"""A port, and a key to what answers there."""
+
 
 @contextmanager
-def two_workers(home: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """The supervisor of two workers, and their port; all killed at the end if they still run."""
+def two_workers(home: Path) -> Iterator[tuple[subprocess.Popen[str], Door]]:
+    """The supervisor of two workers, and their port with a key; all killed at the end if they still run."""
+    key = key_to(home)
     command = [sys.executable, "-m", "murmeli", "serve", "--home", str(home), "--port", "0", "--workers", "2"]
     with subprocess.Popen(  # noqa: S603 - our own words
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
@@ -34,22 +39,22 @@ def two_workers(home: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
         found = re.search(r"http://127\.0\.0\.1:(\d+)", process.stdout.readline())
         try:
             assert found
-            yield process, int(found[1])
+            yield process, (int(found[1]), key)
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
 
 
-def once(port: int, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401 - JSON
+def once(door: Door, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401 - JSON
     """The answer over a connection of its own."""
-    with closing(Client(port)) as client:
+    with closing(Client(*door)) as client:
         return client.ask(method, path, body)
 
 
-def each(port: int, method: str, path: str, body: object = None) -> list[Any]:
+def each(door: Door, method: str, path: str, body: object = None) -> list[Any]:
     """The answers over so many connections, all open at once."""
     with ExitStack() as stack:
-        clients = [stack.enter_context(closing(Client(port))) for _ in range(CONNECTIONS)]
+        clients = [stack.enter_context(closing(Client(*door))) for _ in range(CONNECTIONS)]
         return [client.ask(method, path, body) for client in clients]
 
 
@@ -58,43 +63,43 @@ def children(process: "subprocess.Popen[str]") -> list[int]:
 
 
 def test_an_event_that_one_worker_accepts_is_in_the_next_answer_of_every_other(tmp_path: Path) -> None:
-    with two_workers(tmp_path) as (_, port):
+    with two_workers(tmp_path) as (_, door):
         for n in range(CONNECTIONS):
-            assert once(port, "POST", "/v1/events", event(n))["accepted"] == 1
-            assert once(port, "GET", "/v1/customers/crm:1")["events"] == n + 1
-            again = once(port, "POST", "/v1/events", event(n))
+            assert once(door, "POST", "/v1/events", event(n))["accepted"] == 1
+            assert once(door, "GET", "/v1/customers/crm:1")["events"] == n + 1
+            again = once(door, "POST", "/v1/events", event(n))
             assert (again["accepted"], again["duplicate"]) == (0, 1)
 
 
 def test_the_metrics_of_all_workers_are_shown_by_each(tmp_path: Path) -> None:
-    with two_workers(tmp_path) as (_, port):
-        each(port, "POST", "/v1/recommend", PAGE)
-        shown = counted(port)
+    with two_workers(tmp_path) as (_, door):
+        each(door, "POST", "/v1/recommend", PAGE)
+        shown = counted(door)
         while sum(shown.values()) < CONNECTIONS:  # within a second
-            shown = counted(port)
+            shown = counted(door)
         assert shown.keys() == {"0", "1"}
         assert sum(shown.values()) == CONNECTIONS
 
 
-def counted(port: int) -> dict[str, float]:
-    with closing(Client(port)) as client:
+def counted(door: Door) -> dict[str, float]:
+    with closing(Client(*door)) as client:
         lines = client.text("/metrics")
     found = re.findall(r'^murmeli_answers_total\{call="recommend",worker="(\d)"\} (\S+)$', lines, re.MULTILINE)
     return {worker: float(value) for worker, value in found}
 
 
 def test_a_worker_that_dies_is_replaced_and_the_others_go_on(tmp_path: Path) -> None:
-    with two_workers(tmp_path) as (process, port):
+    with two_workers(tmp_path) as (process, door):
         before = children(process)
         os.kill(before[0], signal.SIGKILL)
-        assert each(port, "GET", "/livez") == [{"status": "alive"}] * CONNECTIONS
+        assert each(door, "GET", "/livez") == [{"status": "alive"}] * CONNECTIONS
         assert children(process)[0] == before[1]
         assert len(children(process)) == 2
 
 
 def test_the_service_stops_as_one_and_nothing_is_lost(tmp_path: Path) -> None:
-    with two_workers(tmp_path) as (process, port):
-        ids = [answer["recommendation_id"] for answer in each(port, "POST", "/v1/recommend", PAGE)]
+    with two_workers(tmp_path) as (process, door):
+        ids = [answer["recommendation_id"] for answer in each(door, "POST", "/v1/recommend", PAGE)]
         process.send_signal(signal.SIGTERM)
         _, errors = process.communicate(timeout=60)
         assert process.returncode == 0
@@ -104,8 +109,8 @@ def test_the_service_stops_as_one_and_nothing_is_lost(tmp_path: Path) -> None:
 
 
 def test_workers_stop_in_order_where_their_supervisor_is_killed(tmp_path: Path) -> None:
-    with two_workers(tmp_path) as (process, port):
-        each(port, "GET", "/livez")
+    with two_workers(tmp_path) as (process, door):
+        each(door, "GET", "/livez")
         process.kill()
         _, errors = process.communicate(timeout=60)
     assert errors.count("every accepted event is on disk") == 2

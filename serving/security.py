@@ -1,0 +1,120 @@
+"""Before anything else is looked at: who calls, by the key that came along.
+
+Keys are in memory, so a request asks no store; they are read anew twice a
+second, so a revoked key stops within a second in every worker and replica.
+"""
+
+import asyncio
+import hmac
+import logging
+from dataclasses import dataclass
+
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from recommender.keys import digest_of, prefix_of
+from recommender.secrets import Secret
+from recommender.stores.base import Key, Keys
+from serving.problems import ForbiddenError, problem, problem_of
+from serving.roles import OPEN
+from serving.telemetry import LOGGER
+
+CALLER = "murmeli.caller"
+"""Where in the scope the `Caller` is."""
+
+EVERY = 0.5
+"""Seconds between two looks at the keys."""
+
+_BEARER = "bearer "
+_NOBODY = bytes(32)
+
+_log = logging.getLogger(LOGGER)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Whose key a request carries. customer: the only one they may act for; None: anyone."""
+
+    key: Key
+    customer: str | None = None
+
+    def act_for(self, customer: str) -> None:
+        """Raises ForbiddenError unless they may act for this customer. customer: a parsed identity."""
+        if self.customer is not None and customer != self.customer:
+            raise ForbiddenError("This key acts for the customer named in its token alone.")
+
+
+class Keyring:
+    """The keys that are valid now."""
+
+    def __init__(self, keys: Keys, secret: Secret) -> None:
+        self._keys, self.secret = keys, secret
+        self._valid: dict[str, Key] = {}
+
+    @property
+    def empty(self) -> bool:
+        """Whether no key is valid."""
+        return not self._valid
+
+    def refresh(self) -> None:
+        """Look at the store. Raises StoreError where it cannot be read."""
+        self._valid = {key.prefix: key for key in self._keys.all() if key.revoked is None}
+
+    async def run(self) -> None:
+        """Look again and again, until cancelled; while the store cannot be read, the keys stay as they are."""
+        failing = False
+        while True:
+            await asyncio.sleep(EVERY)
+            try:
+                await asyncio.to_thread(self.refresh)
+                failing = False
+            except Exception:
+                if not failing:
+                    _log.exception("The keys cannot be read; those known go on.")
+                failing = True
+
+    def find(self, text: str) -> Key | None:
+        """The valid key that this is, or None; it takes as long to say no as to say yes."""
+        if self.empty:
+            return None
+        key = self._valid.get(prefix_of(text))
+        same = hmac.compare_digest(digest_of(text, self.secret), key.digest if key else _NOBODY)
+        return key if same else None
+
+
+class Gate:
+    """Lets a request in that carries a valid key; what its role may do, the route asks (`serving/requests.py`)."""
+
+    def __init__(self, app: ASGIApp, keyring: Keyring) -> None:
+        self._app, self._keyring = app, keyring
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] not in OPEN:
+            key = self._keyring.find(_bearer(scope["headers"]))
+            if key is None:
+                await self._no_key()(scope, receive, send)
+                return
+            scope[CALLER] = Caller(key)
+        await self._app(scope, receive, send)
+
+    def _no_key(self) -> Response:
+        refusal = problem_of(401)
+        if self._keyring.empty:
+            detail = "This site has no keys yet. `murmeli keys create --role backend` makes one."
+            refusal = problem(401, "no-key", "Unauthorized", detail)
+        refusal.headers["WWW-Authenticate"] = "Bearer"
+        return refusal
+
+
+def _bearer(headers: list[tuple[bytes, bytes]]) -> str:
+    for name, value in headers:
+        if name == b"authorization":
+            text = value.decode("latin-1")
+            return text[len(_BEARER) :].strip() if text[: len(_BEARER)].lower() == _BEARER else ""
+    return ""
+
+
+def caller_of(scope: Scope) -> Caller:
+    """Who calls, behind the gate."""
+    caller: Caller = scope[CALLER]
+    return caller
