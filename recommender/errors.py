@@ -4,6 +4,7 @@
     ├── UsageError               the caller asked for what cannot be: exit code 2, HTTP 400
     ├── NotFoundError            no such placement, model, item or customer: HTTP 404
     ├── ConflictError            two truths about one thing, such as a second strong identity: HTTP 409
+    ├── ErasedError              an identity that was erased, and must not come back: HTTP 410
     ├── RefusedError             the gate says no: exit code 3, HTTP 409
     ├── ArtefactError            a model that is damaged, foreign or from the future: never loaded
     └── StoreError               the store cannot be opened, read or written
@@ -31,6 +32,16 @@ class NotFoundError(MurmeliError):
 
 class ConflictError(MurmeliError):
     """Two truths about one thing."""
+
+
+class ErasedError(MurmeliError):
+    """An identity that was erased: nothing is kept of it any more, late events included."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This identity was erased, and nothing is kept of it any more. Give the customer a new one, or lift the "
+            "erasure (`murmeli customers lift`)."
+        )
 
 
 class RefusedError(MurmeliError):

@@ -21,12 +21,12 @@ SHORTEST = 16
 
 
 class Secret:
-    """A home's secret, read when it is first needed, and made where there is none.
+    """A home's secret, read when it is first needed, and made where there is none; None: the environment's alone.
 
     Raises StoreError where it is too short, or cannot be read or made.
     """
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path | None) -> None:
         self._home = home
 
     def hash(self, purpose: str, text: str) -> bytes:
@@ -40,6 +40,8 @@ class Secret:
             if len(given) < SHORTEST:
                 raise StoreError(f"{VARIABLE} has {len(given)} characters; give it {SHORTEST} random ones or more.")
             return given.encode()
+        if self._home is None:
+            raise StoreError(f"There is no home to keep a secret in. Set {VARIABLE}.")
         path = self._home / FILE
         try:
             if not path.exists():

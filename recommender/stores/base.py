@@ -1,23 +1,26 @@
-"""The store's contract: five small seams that share one transaction, and the values they exchange.
+"""The store's contract: seven small seams that share one transaction, and the values they exchange.
 
     Events       append, profile, recent, scan
     Identities   find, link, unlink
     Items        put, get, delete, changes
     Ledger       write, read, given, prune, state
     Keys         add, all, revoke
+    Consents     state, allows, history
+    Persons      export, erase, erased, lift
 
 An event and what it changes (profile, new identity, new item) are one
 transaction: when `append` returns, it is durable and in the next `profile`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from recommender.consent import Purpose, Statement
 from recommender.profile import Profile
 from recommender.types import EventArray, IntArray, Kind, Role
 
@@ -28,6 +31,7 @@ class Outcome(IntEnum):
     ACCEPTED = 0
     DUPLICATE = 1
     CONFLICT = 2  # this identity already has another event of that id
+    ERASED = 3  # this identity was erased, and the event came late
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,6 +55,18 @@ class EventBatch:
     names: dict[int, str]
     event_ids: Sequence[str | None]
     extras: Sequence[str | None]
+
+    def select(self, rows: IntArray) -> "EventBatch":
+        """Some of the events; rows: their places."""
+        places = rows.tolist()
+        return replace(
+            self,
+            who=self.who[rows],
+            records=self.records[rows],
+            digests=self.digests[rows],
+            event_ids=[self.event_ids[at] for at in places],
+            extras=[self.extras[at] for at in places],
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +138,10 @@ class Events(Protocol):
         """The newest events of the customer, newest first."""
 
     def scan(self, batch: int = 20_000) -> Iterator[CustomerLog]:
-        """All customers' profiles, about `batch` customers at a time, by ascending customer number."""
+        """The profiles that may be learned from, about `batch` customers at a time, by ascending customer number.
+
+        Whoever does not agree to `personalise` is not among them.
+        """
 
     def count(self) -> int:
         """How many events are stored."""
@@ -139,7 +158,7 @@ class Identities(Protocol):
 
         Where the union would hold two identities of one strong namespace, a weak one of the two named
         moves, alone, to the other's customer; two strong ones, or two weak ones of different persons,
-        raise ConflictError.
+        raise ConflictError. One that was erased raises ErasedError.
         """
 
     def unlink(self, identity: str) -> list[str]:
@@ -192,6 +211,44 @@ def first_id(since: int) -> str:
     return f"{max(since, 0):012x}"
 
 
+class Consents(Protocol):
+    """What customers agreed to; see consent.py for what holds."""
+
+    def state(self, identity: str, given: Mapping[Purpose, bool], at: int, by: str) -> None:
+        """Write a statement for every identity of the customer, who may be new; at: milliseconds UTC.
+
+        Raises ErasedError.
+        """
+
+    def allows(self, identity: str, purpose: Purpose) -> bool:
+        """Whether the customer behind an identity agrees; never for one that was erased."""
+
+    def history(self, identity: str) -> list[Statement]:
+        """All statements of the customer, by identity, purpose and time."""
+
+
+class Persons(Protocol):
+    """All that is kept of a person, and its end."""
+
+    def export(self, identity: str) -> Iterator[dict[str, Any]]:
+        """Every record of the customer, as it stands when it is reached; `record` says of which kind each is.
+
+        Holds a page at a time, and ends where the customer is erased meanwhile.
+        """
+
+    def erase(self, identity: str, at: int) -> dict[str, int]:
+        """Remove the customer with all identities for good, and keep late events out; how much there was, by kind.
+
+        All of it or nothing, durable when it returns; again changes nothing. An identity never seen is kept out too.
+        """
+
+    def erased(self, identities: Sequence[str]) -> set[str]:
+        """Those that were erased."""
+
+    def lift(self, identity: str) -> bool:
+        """Let an identity in again, with nothing of before; False where it was not kept out."""
+
+
 class Keys(Protocol):
     """The API keys."""
 
@@ -223,6 +280,10 @@ class Store(Protocol):
     def ledger(self) -> Ledger: ...
     @property
     def keys(self) -> Keys: ...
+    @property
+    def consents(self) -> Consents: ...
+    @property
+    def persons(self) -> Persons: ...
 
     def check(self) -> dict[str, Any]:
         """What `murmeli doctor` shows: engine, version, durability, sizes, and `ok` with `problems`."""

@@ -4,14 +4,16 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from functools import partial
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import orjson
 
-from recommender.errors import ConflictError
+from recommender.consent import UNSTATED, Purpose, Statement, holds
+from recommender.errors import ConflictError, ErasedError
 from recommender.identity import link, unlink
 from recommender.profile import EMPTY, Profile, fold, merge
 from recommender.stores.base import (
@@ -24,6 +26,7 @@ from recommender.stores.base import (
     first_id,
 )
 from recommender.stores.layout import usual_kind
+from recommender.stores.telling import PAGE, EventRow, consent_records, event_records, identity_record, profile_record
 from recommender.types import Kind
 
 
@@ -43,17 +46,39 @@ class _State:
     logs: dict[str, dict[int, _Event]] = field(default_factory=dict)
     names: dict[int, str] = field(default_factory=dict)
     item_ids: dict[int, str] = field(default_factory=dict)
+    statements: dict[str, list[Statement]] = field(default_factory=dict)
+    tombstones: set[str] = field(default_factory=set)
+    last: int = 0
 
     def enrol(self, identity: str) -> None:
-        self.numbers.setdefault(identity, len(self.numbers) + 1)
+        if identity not in self.numbers:
+            self.last += 1
+            self.numbers[identity] = self.last
         self.customers.setdefault(identity, frozenset({identity}))
         self.logs.setdefault(identity, {})
+
+    def enter(self, *identities: str) -> None:
+        """`enrol`, of those that were not erased."""
+        if self.tombstones.intersection(identities):
+            raise ErasedError
+        for identity in identities:
+            self.enrol(identity)
+
+    def standing(self, identities: AbstractSet[str], purpose: Purpose, unstated: bool) -> bool:
+        said = chain.from_iterable(self.statements.get(name, ()) for name in identities)
+        return holds(((one.identity, one.at, one.given) for one in said if one.purpose is purpose), unstated)
 
     def of_customer(self, identity: str) -> AbstractSet[str]:
         return self.customers.get(identity, frozenset({identity}))
 
     def profile(self, identities: AbstractSet[str]) -> Profile:
         return merge(EMPTY, *(self._own(identity) for identity in identities))
+
+    def words(self, codes: Sequence[int]) -> dict[int, str]:
+        return {code: self.names[code] for code in codes if code in self.names}
+
+    def ids(self, codes: Sequence[int]) -> dict[int, str]:
+        return {code: self.item_ids[code] for code in codes if code in self.item_ids}
 
     def _own(self, identity: str) -> Profile:
         records = [event.record for event in self.logs.get(identity, {}).values()]
@@ -65,12 +90,14 @@ class MemoryStore:
 
     remote = False
 
-    def __init__(self, strong: Sequence[str]) -> None:
+    def __init__(self, strong: Sequence[str], unstated: Mapping[Purpose, bool] = UNSTATED) -> None:
         state = _State()
         self.items = MemoryItems(state)
-        self.events = MemoryEvents(state, self.items)
+        self.events = MemoryEvents(state, self.items, unstated)
         self.identities = MemoryIdentities(state, strong)
-        self.ledger = MemoryLedger()
+        self.ledger = MemoryLedger(state)
+        self.consents = MemoryConsents(state, unstated)
+        self.persons = MemoryPersons(state, self.events, self.ledger, self.consents)
         self.keys = MemoryKeys()
 
     def check(self) -> dict[str, Any]:
@@ -83,9 +110,10 @@ class MemoryStore:
 class MemoryEvents:
     """The `Events` seam."""
 
-    def __init__(self, state: _State, items: "MemoryItems") -> None:
+    def __init__(self, state: _State, items: "MemoryItems", unstated: Mapping[Purpose, bool]) -> None:
         self._state = state
         self._items = items
+        self._unstated = unstated[Purpose.PERSONALISE]
 
     def append(self, batch: EventBatch) -> npt.NDArray[np.uint8]:
         with self._state.lock:
@@ -94,6 +122,8 @@ class MemoryEvents:
 
     def _append(self, batch: EventBatch, at: int) -> Outcome:
         identity, record, digest = batch.identities[batch.who[at]], batch.records[at], int(batch.digests[at])
+        if identity in self._state.tombstones:
+            return Outcome.ERASED
         self._state.enrol(identity)
         log, key = self._state.logs[identity], int(record["key"])
         if key in log:
@@ -119,6 +149,12 @@ class MemoryEvents:
             ]
         return [event for _, event in sorted(told, key=lambda pair: pair[0], reverse=True)[:limit]]
 
+    def page(self, identity: str, after: int) -> list[EventRow]:
+        """Some events of one identity, by key."""
+        with self._state.lock:
+            rows = sorted(item for item in self._state.logs.get(identity, {}).items() if item[0] > after)
+        return [(key, event.record.tobytes(), event.event_id, event.extra) for key, event in rows[:PAGE]]
+
     def _told(self, identity: str, event: _Event) -> StoredEvent:
         names, record = self._state.names, event.record
         return StoredEvent(
@@ -138,6 +174,7 @@ class MemoryEvents:
             customers = {
                 min(self._state.numbers[name] for name in together): self._state.profile(together)
                 for together in set(map(frozenset, self._state.customers.values()))
+                if self._state.standing(together, Purpose.PERSONALISE, self._unstated)
             }
             names = dict(self._state.names)
         numbers = sorted(number for number, profile in customers.items() if len(profile))
@@ -177,9 +214,10 @@ class MemoryIdentities:
 
     def link(self, a: str, b: str) -> list[str]:
         with self._state.lock:
+            if self._state.tombstones & {a, b}:
+                raise ErasedError
             left = link(a, b, self._state.of_customer(a), self._state.of_customer(b), self._strong)
-            self._state.enrol(a)
-            self._state.enrol(b)
+            self._state.enter(a, b)
             return self._store(left, a)
 
     def unlink(self, identity: str) -> list[str]:
@@ -241,11 +279,24 @@ class MemoryItems:
 class MemoryLedger:
     """The `Ledger` seam."""
 
-    def __init__(self) -> None:
+    def __init__(self, state: _State) -> None:
+        self._state = state
         self._answers: dict[str, bytes] = {}
 
     def write(self, recommendations: Sequence[dict[str, Any]]) -> None:
-        self._answers |= {answer["recommendation_id"]: orjson.dumps(answer) for answer in recommendations}
+        with self._state.lock:
+            kept = [answer for answer in recommendations if answer.get("customer") not in self._state.tombstones]
+            self._answers |= {answer["recommendation_id"]: orjson.dumps(answer) for answer in kept}
+
+    def of(self, identity: str) -> list[dict[str, Any]]:
+        """The answers that one identity was given."""
+        answers = [orjson.loads(body) for _, body in sorted(self._answers.items())]
+        return [answer for answer in answers if answer.get("customer") == identity]
+
+    def remove(self, answers: Sequence[dict[str, Any]]) -> None:
+        """Forget some answers."""
+        for answer in answers:
+            del self._answers[answer["recommendation_id"]]
 
     def read(self, recommendation_id: str) -> dict[str, Any] | None:
         body = self._answers.get(recommendation_id)
@@ -292,3 +343,78 @@ class MemoryKeys:
             return False
         self._keys[prefix] = replace(key, revoked=at)
         return True
+
+
+class MemoryConsents:
+    """The `Consents` seam."""
+
+    def __init__(self, state: _State, unstated: Mapping[Purpose, bool]) -> None:
+        self._state, self._unstated = state, unstated
+
+    def state(self, identity: str, given: Mapping[Purpose, bool], at: int, by: str) -> None:
+        with self._state.lock:
+            self._state.enter(identity)
+            for name in self._state.of_customer(identity):
+                said = self._state.statements.setdefault(name, [])
+                for purpose, value in given.items():
+                    after = max((one.at + 1 for one in said if one.purpose is purpose), default=at)
+                    said.append(Statement(name, purpose, value, max(at, after), by))
+
+    def allows(self, identity: str, purpose: Purpose) -> bool:
+        with self._state.lock:
+            if identity in self._state.tombstones:
+                return False
+            return self._state.standing(self._state.of_customer(identity), purpose, self._unstated[purpose])
+
+    def history(self, identity: str) -> list[Statement]:
+        with self._state.lock:
+            said = [one for name in self._state.of_customer(identity) for one in self._state.statements.get(name, ())]
+        return sorted(said, key=lambda one: (one.identity, one.purpose.value, one.at))
+
+
+class MemoryPersons:
+    """The `Persons` seam."""
+
+    def __init__(self, state: _State, events: MemoryEvents, ledger: MemoryLedger, consents: MemoryConsents) -> None:
+        self._state, self._events, self._ledger, self._consents = state, events, ledger, consents
+
+    def export(self, identity: str) -> Iterator[dict[str, Any]]:
+        names = sorted(self._state.of_customer(identity))
+        known = [name for name in names if name in self._state.numbers]
+        yield from map(identity_record, known)
+        yield from consent_records(self._consents.history(identity))
+        for name in known:
+            yield from event_records(name, partial(self._events.page, name), self._state.words, self._state.ids)
+            profile = self._state.profile({name})
+            yield profile_record(name, profile, self._state.words, self._state.ids)
+        for name in names:
+            yield from ({"record": "answer", **answer} for answer in self._ledger.of(name))
+
+    def erase(self, identity: str, at: int) -> dict[str, int]:  # noqa: ARG002 - nothing here outlives the process
+        state = self._state
+        with state.lock:
+            names = set(state.of_customer(identity))
+            known = names & state.numbers.keys()
+            answers = [answer for name in names for answer in self._ledger.of(name)]
+            events = [state.logs.pop(name) for name in known]
+            statements = [state.statements.pop(name, []) for name in known]
+            for name in known:
+                del state.customers[name]
+                del state.numbers[name]
+            self._ledger.remove(answers)
+            state.tombstones |= names
+        return {
+            "identities": len(known),
+            "events": sum(map(len, events)),
+            "statements": sum(map(len, statements)),
+            "answers": len(answers),
+        }
+
+    def erased(self, identities: Sequence[str]) -> set[str]:
+        return self._state.tombstones.intersection(identities)
+
+    def lift(self, identity: str) -> bool:
+        with self._state.lock:
+            found = identity in self._state.tombstones
+            self._state.tombstones.discard(identity)
+            return found

@@ -2,8 +2,8 @@
 
 Every change is one transaction, durable when it is acknowledged
 (synchronous_commit on). Transactions take their locks in one order, so that
-replicas never wait for each other in a circle: WHO first, then identities
-ascending, then CATALOGUE.
+replicas never wait for each other in a circle: ERASURE first, then WHO, then
+identities ascending, then CATALOGUE.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,6 +25,9 @@ CATALOGUE = 0x4D55_0002
 
 LAYOUT = 0x4D55_0003
 """Held by who brings the tables up to date."""
+
+ERASURE = 0x4D55_0004
+"""Held by who erases a person; held together by those who write answers, which must not come in behind that."""
 
 MOST = 8
 """Connections of one process."""
@@ -137,9 +140,10 @@ def number(connection: Connection, query: str, *values: object) -> int:
     return int(rows(connection, query, *values)[0][0])
 
 
-def hold(connection: Connection, lock: int) -> None:
-    """Wait for one of the locks above, and hold it until the transaction ends."""
-    connection.execute("SELECT pg_advisory_xact_lock(%s, hashtext(current_schema()))", (lock & 0x7FFF_FFFF,))
+def hold(connection: Connection, lock: int, *, shared: bool = False) -> None:
+    """Wait for one of the locks above, and hold it until the transaction ends; shared: together with others."""
+    function = "pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock"
+    connection.execute(f"SELECT {function}(%s, hashtext(current_schema()))", (lock & 0x7FFF_FFFF,))
 
 
 def many(connection: Connection, query: str, values: Sequence[Sequence[object]]) -> None:

@@ -1,11 +1,14 @@
 """The log of events and the profiles that it adds up to, written in one transaction."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from contextlib import suppress
 
 import numpy as np
 import numpy.typing as npt
 import orjson
 
+from recommender.consent import Purpose, customers_who
 from recommender.profile import Profile
 from recommender.stores.base import CustomerLog, EventBatch, Outcome, StoredEvent
 from recommender.stores.layout import (
@@ -24,9 +27,11 @@ from recommender.stores.layout import (
     newest,
     shortened,
 )
+from recommender.stores.postgres.consents import statements_of
 from recommender.stores.postgres.database import Connection, Database, many, number, rows
 from recommender.stores.postgres.identities import enrol
 from recommender.stores.postgres.items import name_items
+from recommender.stores.postgres.tombstones import Tombstones
 from recommender.types import EventArray, IntArray
 
 _RANGE = f"BETWEEN i.id << {PART_BITS} AND (i.id << {PART_BITS}) + {PART}"
@@ -58,34 +63,53 @@ _FETCHED = 2_000
 """Rows of a scan that come at a time."""
 
 
+class _ErasedMeanwhileError(Exception):
+    """Somebody was erased between two looks at who they are; nothing is written."""
+
+
 class PostgresEvents:
     """The `Events` seam on PostgreSQL."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, tombstones: Tombstones, unstated: Mapping[Purpose, bool]) -> None:
+        self._database, self._tombstones, self._unstated = database, tombstones, unstated
         self._names: set[int] = set()
         self._items: set[int] = set()
         """Codes that are surely there, since neither is ever removed: most events name nothing new."""
 
     def append(self, batch: EventBatch) -> npt.NDArray[np.uint8]:
-        if not batch.records.size:
-            return np.zeros(0, np.uint8)
-        new_names, new_items = batch.names.keys() - self._names, batch.items.keys() - self._items
+        while batch.records.size:
+            with suppress(_ErasedMeanwhileError):
+                return self._append(batch)
+        return np.zeros(0, np.uint8)
+
+    def _append(self, batch: EventBatch) -> npt.NDArray[np.uint8]:
         with self._database.writing() as connection:
-            who, first_new = enrol(connection, batch.identities, batch.who)
-            connection.execute(_LOCK, (np.unique(who[who < first_new]).tolist(),))
-            order, outcome = judge(who, batch, first_new, lambda asked: _stored(connection, asked))
-            accepted = order[outcome[order] == Outcome.ACCEPTED]
-            if accepted.size:
-                _write_log(connection, batch, who, accepted)
-                _extend(connection, *by_identity(who[accepted], batch.records[accepted]), first_new)
-                known = [(code, batch.names[code]) for code in sorted(new_names)]
-                many(connection, "INSERT INTO names VALUES (%s, %s) ON CONFLICT DO NOTHING", known)
-                named = name_items(connection, batch, np.sort(accepted), new_items)
-        if accepted.size:
-            self._names |= new_names
+            who, first_new = enrol(connection, batch.identities, batch.who, self._tombstones)
+            old = np.unique(who[(who > 0) & (who < first_new)]).tolist()
+            if number(connection, _LOCK, old) < len(old):
+                raise _ErasedMeanwhileError
+            outcome = np.full(who.size, Outcome.ERASED, np.uint8)
+            rows_ = np.flatnonzero(who)
+            known = batch if rows_.size == who.size else batch.select(rows_)
+            outcome[rows_], named = self._write(connection, known, who[rows_], first_new)
+        if (outcome == Outcome.ACCEPTED).any():
+            self._names |= known.names.keys()
             self._items.update(named)
         return outcome
+
+    def _write(
+        self, connection: Connection, batch: EventBatch, who: IntArray, first_new: int
+    ) -> tuple[npt.NDArray[np.uint8], AbstractSet[int]]:
+        """An Outcome of each event, and which items are surely there now; who: shape (n,), numbers of identities."""
+        order, outcome = judge(who, batch, first_new, lambda asked: _stored(connection, asked))
+        accepted = order[outcome[order] == Outcome.ACCEPTED]
+        if not accepted.size:
+            return outcome, frozenset()
+        _write_log(connection, batch, who, accepted)
+        _extend(connection, *by_identity(who[accepted], batch.records[accepted]), first_new)
+        new_names = [(code, batch.names[code]) for code in sorted(batch.names.keys() - self._names)]
+        many(connection, "INSERT INTO names VALUES (%s, %s) ON CONFLICT DO NOTHING", new_names)
+        return outcome, name_items(connection, batch, np.sort(accepted), batch.items.keys() - self._items)
 
     def profile(self, identity: str) -> Profile:
         return add_up(self._database.fetch(_OF_CUSTOMER, identity))
@@ -99,7 +123,10 @@ class PostgresEvents:
         with self._database.reading() as connection, connection.cursor("scan", binary=True) as cursor:
             cursor.itersize = _FETCHED
             names = dict(rows(connection, "SELECT code, name FROM names"))
-            yield from logs(cursor.execute(_ALL), batch, names)
+            unstated = self._unstated[Purpose.PERSONALISE]
+            stated = customers_who(statements_of(connection, Purpose.PERSONALISE), agreed=not unstated)
+            rows_ = (row for row in cursor.execute(_ALL) if (row[0] in stated) != unstated)
+            yield from logs(rows_, batch, names)
 
     def count(self) -> int:
         return int(self._database.fetch("SELECT count(*) FROM events")[0][0])

@@ -7,7 +7,8 @@ from typing import Any
 import orjson
 
 from recommender.stores.base import first_id
-from recommender.stores.postgres.database import Database, many
+from recommender.stores.postgres.database import ERASURE, Database, hold, many
+from recommender.stores.postgres.tombstones import Tombstones
 
 _WRITE = """
 INSERT INTO answers(recommendation_id, at, body, customer) VALUES (%s, %s, %s, %s)
@@ -25,8 +26,8 @@ SELECT count(*), pg_total_relation_size('answers'), coalesce(min(at), 0), coales
 class PostgresLedger:
     """The `Ledger` seam on PostgreSQL."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, tombstones: Tombstones) -> None:
+        self._database, self._tombstones = database, tombstones
 
     def write(self, recommendations: Sequence[dict[str, Any]]) -> None:
         rows = [
@@ -35,7 +36,9 @@ class PostgresLedger:
         ]
         with self._database.writing() as connection:
             connection.execute("SET LOCAL synchronous_commit TO off")  # nobody waits for the ledger
-            many(connection, _WRITE, sorted(rows, key=itemgetter(0)))
+            hold(connection, ERASURE, shared=True)
+            erased = self._tombstones.among(connection, {row[3] for row in rows if row[3]})
+            many(connection, _WRITE, sorted((row for row in rows if row[3] not in erased), key=itemgetter(0)))
 
     def read(self, recommendation_id: str) -> dict[str, Any] | None:
         rows = self._database.fetch("SELECT body FROM answers WHERE recommendation_id = %s", recommendation_id)

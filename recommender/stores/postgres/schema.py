@@ -55,6 +55,23 @@ STEPS = (
         revoked bigint
     );
     """,
+    """
+    CREATE TABLE consents(
+        identity bigint NOT NULL,
+        purpose text NOT NULL,
+        at bigint NOT NULL,
+        given boolean NOT NULL,
+        by text NOT NULL,
+        PRIMARY KEY(identity, purpose, at)
+    );
+    CREATE TABLE tombstones(
+        digest bytea PRIMARY KEY,  -- a keyed hash of an identity that was erased
+        at bigint NOT NULL,
+        number bigint NOT NULL,  -- what it had in identities, which nobody gets again
+        lifted boolean NOT NULL
+    );
+    CREATE INDEX tombstones_by_number ON tombstones(number);
+    """,
 )
 """Step n brings a database of version n to version n + 1. A step that was released never changes."""
 

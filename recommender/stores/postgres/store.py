@@ -1,16 +1,21 @@
 """The store of a site with several machines: one PostgreSQL database, any number of replicas."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from recommender.consent import UNSTATED, Purpose
 from recommender.errors import StoreError
+from recommender.secrets import Secret
 from recommender.stores.postgres import schema
+from recommender.stores.postgres.consents import PostgresConsents
 from recommender.stores.postgres.database import Database
 from recommender.stores.postgres.events import PostgresEvents
 from recommender.stores.postgres.identities import PostgresIdentities
 from recommender.stores.postgres.items import PostgresItems
 from recommender.stores.postgres.keys import PostgresKeys
 from recommender.stores.postgres.ledger import PostgresLedger
+from recommender.stores.postgres.persons import PostgresPersons
+from recommender.stores.postgres.tombstones import Tombstones
 
 
 class PostgresStore:
@@ -18,18 +23,29 @@ class PostgresStore:
 
     remote = True
 
-    def __init__(self, url: str, strong: Sequence[str], *, writable: bool = True) -> None:
+    def __init__(
+        self,
+        url: str,
+        strong: Sequence[str],
+        *,
+        writable: bool = True,
+        secret: Secret | None = None,
+        unstated: Mapping[Purpose, bool] = UNSTATED,
+    ) -> None:
         self._database = Database(url, writable=writable)
         try:
             self._prepare(writable)
         except BaseException:
             self._database.close()
             raise
-        self.events = PostgresEvents(self._database)
-        self.identities = PostgresIdentities(self._database, strong)
+        tombstones = Tombstones(secret or Secret(None))
+        self.events = PostgresEvents(self._database, tombstones, unstated)
+        self.identities = PostgresIdentities(self._database, strong, tombstones)
         self.items = PostgresItems(self._database)
-        self.ledger = PostgresLedger(self._database)
         self.keys = PostgresKeys(self._database)
+        self.ledger = PostgresLedger(self._database, tombstones)
+        self.consents = PostgresConsents(self._database, tombstones, unstated)
+        self.persons = PostgresPersons(self._database, self.consents, tombstones)
 
     def _prepare(self, writable: bool) -> None:
         if writable:

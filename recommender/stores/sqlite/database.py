@@ -22,6 +22,8 @@ from recommender.stores.sqlite.schema import check_version, prepare, stamp
 
 BUSY_MS = 30_000
 """How long a writer waits for another process; an import's transaction takes about half a second."""
+WIPE_MS = 2_000
+"""How long the end of an erasure waits for readers of before."""
 CHECKPOINT_PAGES = 4_000
 _CACHE_KIB = 64 * 1024
 
@@ -52,6 +54,7 @@ class Database:
         try:
             connection.pragma("synchronous", self._synchronous)
             connection.pragma("cache_size", -_CACHE_KIB)
+            connection.pragma("secure_delete", "ON")
             with _immediate(connection):
                 prepare(connection, steps)
             connection.pragma("journal_mode", "wal")
@@ -99,14 +102,39 @@ class Database:
                 connection.execute("ROLLBACK")
 
     @contextmanager
-    def writing(self) -> Iterator[apsw.Connection]:
-        """One transaction: all of the block is durable when it ends, or nothing of it is there."""
+    def writing(self, *, surely: bool = False) -> Iterator[apsw.Connection]:
+        """One transaction: all of the block is durable when it ends, or nothing of it is there.
+
+        surely: also against a power cut, where the file otherwise does without.
+        """
         with self._lock, explained(self.path):
             if self._writer is None:
                 reason = "closed. Open it again" if self._closed else "open for reading only. Open it writable"
                 raise StoreError(f"This store is {reason}.")
-            with _immediate(self._writer):
-                yield self._writer
+            if surely:
+                self._writer.pragma("synchronous", "FULL")
+            try:
+                with _immediate(self._writer):
+                    yield self._writer
+            finally:
+                if surely:
+                    self._writer.pragma("synchronous", self._synchronous)
+
+    def wipe(self) -> bool:
+        """Leave nothing of what was deleted in the write-ahead log either; False where a long reader is in the way.
+
+        Whatever is deleted is overwritten in the file itself (secure_delete).
+        """
+        with self._lock, explained(self.path):
+            assert self._writer is not None  # noqa: S101 - whoever has deleted has it open
+            self._writer.set_busy_timeout(WIPE_MS)
+            try:
+                self._writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+            except apsw.BusyError:
+                return False
+            finally:
+                self._writer.set_busy_timeout(BUSY_MS)
+        return True
 
     def bytes(self) -> int:
         """The size of the file, what waits in its log not counted."""

@@ -1,12 +1,14 @@
 """The log of events and the profiles that it adds up to, written in one transaction."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 
 import apsw
 import numpy as np
 import numpy.typing as npt
 import orjson
 
+from recommender.consent import Purpose
 from recommender.errors import StoreError
 from recommender.profile import Profile
 from recommender.stores.base import CustomerLog, EventBatch, Outcome, StoredEvent
@@ -16,6 +18,7 @@ from recommender.stores.sqlite.database import Database, fetch, number
 from recommender.stores.sqlite.identities import enrol
 from recommender.stores.sqlite.items import name_items
 from recommender.stores.sqlite.scan import scan
+from recommender.stores.sqlite.tombstones import Tombstones
 from recommender.types import EVENT, IntArray
 
 _STORED = "SELECT ?3, digest FROM events WHERE identity = ?1 AND key = ?2"
@@ -30,30 +33,37 @@ WHERE e.identity = ?1 AND e.key = ?2
 class SqliteEvents:
     """The `Events` seam on SQLite."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, tombstones: Tombstones, unstated: Mapping[Purpose, bool]) -> None:
+        self._database, self._tombstones, self._unstated = database, tombstones, unstated
         self._names: set[int] = set()
         self._items: set[int] = set()
         """Codes that are surely on disk, since neither is ever removed: most events name nothing new."""
 
     def append(self, batch: EventBatch) -> npt.NDArray[np.uint8]:
         with self._database.writing() as connection:
-            who, first_new = enrol(connection, batch.identities, batch.who)
-            order, outcome = judge(who, batch, first_new, lambda asked: connection.executemany(_STORED, asked))
-            accepted = order[outcome[order] == Outcome.ACCEPTED]
-            new_names = batch.names.keys() - self._names
-            new_items = batch.items.keys() - self._items
-            if accepted.size:
-                _write_log(connection, batch, who, accepted)
-                parts.extend(connection, *by_identity(who[accepted], batch.records[accepted]), first_new)
-                connection.executemany(
-                    "INSERT OR IGNORE INTO names VALUES (?, ?)", [(code, batch.names[code]) for code in new_names]
-                )
-                named = name_items(connection, batch, np.sort(accepted), new_items)
-        if accepted.size:
-            self._names |= new_names
+            who, first_new = enrol(connection, batch.identities, batch.who, self._tombstones)
+            outcome = np.full(who.size, Outcome.ERASED, np.uint8)
+            rows = np.flatnonzero(who)
+            known = batch if rows.size == who.size else batch.select(rows)
+            outcome[rows], named = self._write(connection, known, who[rows], first_new)
+        if (outcome == Outcome.ACCEPTED).any():
+            self._names |= known.names.keys()
             self._items.update(named)
         return outcome
+
+    def _write(
+        self, connection: apsw.Connection, batch: EventBatch, who: IntArray, first_new: int
+    ) -> tuple[npt.NDArray[np.uint8], AbstractSet[int]]:
+        """An Outcome of each event, and which items are surely there now; who: shape (n,), numbers of identities."""
+        order, outcome = judge(who, batch, first_new, lambda asked: connection.executemany(_STORED, asked))
+        accepted = order[outcome[order] == Outcome.ACCEPTED]
+        if not accepted.size:
+            return outcome, frozenset()
+        _write_log(connection, batch, who, accepted)
+        parts.extend(connection, *by_identity(who[accepted], batch.records[accepted]), first_new)
+        new_names = [(code, batch.names[code]) for code in batch.names.keys() - self._names]
+        connection.executemany("INSERT OR IGNORE INTO names VALUES (?, ?)", new_names)
+        return outcome, name_items(connection, batch, np.sort(accepted), batch.items.keys() - self._items)
 
     def profile(self, identity: str) -> Profile:
         return add_up(self._database.fetch(parts.OF_CUSTOMER, identity))
@@ -64,7 +74,7 @@ class SqliteEvents:
             return [_told(connection, who, event) for who, event in found]
 
     def scan(self, batch: int = 20_000) -> Iterator[CustomerLog]:
-        return scan(self._database, batch)
+        return scan(self._database, batch, self._unstated[Purpose.PERSONALISE])
 
     def count(self) -> int:
         return int(self._database.fetch("SELECT value FROM totals WHERE name = 'events'")[0][0])

@@ -7,6 +7,7 @@ import orjson
 
 from recommender.stores.base import first_id
 from recommender.stores.sqlite.database import Database
+from recommender.stores.sqlite.tombstones import Tombstones
 
 CUSTOMER = "json_extract(CAST(body AS TEXT), '$.customer')"
 """The identity that an answer was for, in its body."""
@@ -22,16 +23,21 @@ SELECT body FROM answers WHERE {CUSTOMER} = ? AND recommendation_id >= ? ORDER B
 class SqliteLedger:
     """The `Ledger` seam on SQLite."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, main: Database, tombstones: Tombstones) -> None:
+        self._database, self._main, self._tombstones = database, main, tombstones
         if database.writable:
             with database.writing() as connection:
                 connection.execute(_BY_CUSTOMER)  # a ledger of before has none
 
     def write(self, recommendations: Sequence[dict[str, Any]]) -> None:
-        rows = [(answer["recommendation_id"], answer["at"], orjson.dumps(answer)) for answer in recommendations]
-        with self._database.writing() as connection:
-            connection.executemany("INSERT OR REPLACE INTO answers VALUES (?, ?, ?)", rows)
+        rows = [
+            (answer["recommendation_id"], answer["at"], orjson.dumps(answer), answer.get("customer"))
+            for answer in recommendations
+        ]
+        with self._database.writing() as connection:  # from here on whoever erases waits to remove what is written
+            erased = self._tombstones.among(self._main.reader(), {row[3] for row in rows if row[3]})
+            kept = [row[:3] for row in rows if row[3] not in erased]
+            connection.executemany("INSERT OR REPLACE INTO answers VALUES (?, ?, ?)", kept)
 
     def read(self, recommendation_id: str) -> dict[str, Any] | None:
         query = "SELECT body FROM answers WHERE recommendation_id = ?"

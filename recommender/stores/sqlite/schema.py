@@ -54,6 +54,24 @@ CREATE TABLE keys(
     created INTEGER NOT NULL,
     revoked INTEGER
 ) WITHOUT ROWID;
+    """,
+    """
+CREATE TABLE consents(
+    identity INTEGER NOT NULL,
+    purpose TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    given INTEGER NOT NULL,
+    by TEXT NOT NULL,
+    PRIMARY KEY(identity, purpose, at)
+) WITHOUT ROWID;
+CREATE TABLE tombstones(
+    digest BLOB PRIMARY KEY,  -- a keyed hash of an identity that was erased
+    at INTEGER NOT NULL,
+    number INTEGER NOT NULL,  -- what it had in `identities`, which nobody gets again
+    lifted INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX tombstones_by_number ON tombstones(number);
+CREATE TABLE erasing(name TEXT PRIMARY KEY) WITHOUT ROWID;  -- whose answers are still to go from `ledger.db`
 """,
 )
 """Of `murmeli.db`. Step n brings a file of version n to version n + 1. A step that was released never changes."""

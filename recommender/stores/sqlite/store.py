@@ -1,18 +1,23 @@
 """The embedded store: `murmeli.db` holds what is known, `ledger.db` what was answered."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import apsw
 
+from recommender.consent import UNSTATED, Purpose
+from recommender.secrets import Secret
 from recommender.stores.sqlite import schema
+from recommender.stores.sqlite.consents import SqliteConsents
 from recommender.stores.sqlite.database import Database
 from recommender.stores.sqlite.events import SqliteEvents
 from recommender.stores.sqlite.identities import SqliteIdentities
 from recommender.stores.sqlite.items import SqliteItems
 from recommender.stores.sqlite.keys import SqliteKeys
 from recommender.stores.sqlite.ledger import SqliteLedger
+from recommender.stores.sqlite.persons import SqlitePersons
+from recommender.stores.sqlite.tombstones import Tombstones
 
 MAIN_FILE = "murmeli.db"
 LEDGER_FILE = "ledger.db"
@@ -28,18 +33,29 @@ class SqliteStore:
 
     remote = False
 
-    def __init__(self, home: Path, strong: Sequence[str], *, writable: bool = True) -> None:
+    def __init__(
+        self,
+        home: Path,
+        strong: Sequence[str],
+        *,
+        writable: bool = True,
+        secret: Secret | None = None,
+        unstated: Mapping[Purpose, bool] = UNSTATED,
+    ) -> None:
         self._main = Database(home / MAIN_FILE, schema.MAIN, synchronous="FULL", writable=writable)
         try:
             self._ledger = Database(home / LEDGER_FILE, schema.LEDGER, synchronous="NORMAL", writable=writable)
         except BaseException:
             self._main.close()
             raise
-        self.events = SqliteEvents(self._main)
-        self.identities = SqliteIdentities(self._main, strong)
+        tombstones = Tombstones(secret or Secret(home))
+        self.events = SqliteEvents(self._main, tombstones, unstated)
+        self.identities = SqliteIdentities(self._main, strong, tombstones)
         self.items = SqliteItems(self._main)
-        self.ledger = SqliteLedger(self._ledger)
         self.keys = SqliteKeys(self._main)
+        self.ledger = SqliteLedger(self._ledger, self._main, tombstones)
+        self.consents = SqliteConsents(self._main, tombstones, unstated)
+        self.persons = SqlitePersons(self._main, self._ledger, self.consents, tombstones)
 
     def check(self) -> dict[str, Any]:
         main, wrong_main = self._main.check()
