@@ -18,6 +18,7 @@ import typer
 from rich.text import Text
 from threadpoolctl import threadpool_limits
 
+from recommender import rejects
 from recommender.champion import choose
 from recommender.errors import MurmeliError, RefusedError, UsageError
 from recommender.history import Context
@@ -29,7 +30,7 @@ from recommender.plugins import registry_at
 from recommender.recommender import Recommender
 from recommender.secrets import Secret
 from recommender.settings import FILE, Settings, commented
-from recommender.stores import open_store
+from recommender.stores import store_of
 from recommender.stores.base import Store
 from recommender.types import Kind, code32
 from training.benchmark_commands import benchmark_app
@@ -79,7 +80,6 @@ app.add_typer(keys_app, name="keys")
 
 Files = Annotated[list[Path], typer.Argument(help="CSV, JSONL or Parquet, gzip too.", show_default=False)]
 DEMO = Path("demo-home")
-REJECTS = "rejects.jsonl"
 REPORT = "report.html"
 
 FRAMES = 4
@@ -145,7 +145,7 @@ def demo(
     if not no_serve:
         listen(settings.serving.host, settings.serving.port if port is None else port).close()
     clear(home)
-    with closing(open_store(home, strong=settings.strong)) as store, progress(as_json) as report:
+    with closing(store_of(home, settings)) as store, progress(as_json) as report:
         key = first_key(store.keys, Secret(home)) or ""
         made = prepare(store, home, settings, seed=seed, customers=customers, progress=report)
         recommender, _ = recommender_of(home, store, settings)
@@ -251,9 +251,10 @@ def import_events_(
             mapping=mapping_of(map_),
             defaults=Defaults(type_, kind, channel, when),
             zone=site,
-            rejects_path=home / REJECTS,
+            rejects_path=home / rejects.FILE,
             progress=lambda share, _: report("import", share, 1),
         )
+        rejects.sweep(home, store.persons.erased)
     show_import(asdict(summary), as_json, strict)
 
 
@@ -278,7 +279,7 @@ def import_items_(
             files,
             mapping=mapping_of(map_),
             kind=kind,
-            rejects_path=home / REJECTS,
+            rejects_path=home / rejects.FILE,
             progress=lambda share, _: report("import", share, 1),
         )
     show_import(asdict(summary), as_json, strict)

@@ -28,7 +28,7 @@ from recommender.ranker import Ranker
 from recommender.registry import MAIN, Registry
 from recommender.settings import Training, load_settings
 from recommender.sources.base import Source
-from recommender.stores import open_store
+from recommender.stores import store_of
 from recommender.types import IntArray, Kind
 from serving.app import create_app
 from serving.bootstrap import build
@@ -59,7 +59,7 @@ def furnish(home: Path, task: Task, sources: Sequence[Source], ranker: Ranker) -
     pairs = zip(*task.train.nonzero(), strict=True)
     log.write_text("customer,item\n" + "".join(f"{who},{task.items.ids[int(what)]}\n" for who, what in pairs), "utf-8")
     settings = load_settings(home)
-    store = open_store(home, strong=settings.strong)
+    store = store_of(home, settings)
     defaults = Defaults("use", Kind.CONTENT, None, AT)
     import_events(store.events, [log], zone=ZoneInfo("UTC"), defaults=defaults, rejects_path=home / "rejects.jsonl")
     store.close()

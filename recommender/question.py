@@ -27,6 +27,7 @@ class Read:
 
     who: every identity of the customer, where it matters. last: by calm placement, the codes of what was shown there
     last. implied: the items that answers showed, codes and milliseconds UTC, where impressions matter.
+    personal: whether they want anything known of them to count; else nothing of it was read.
     """
 
     changes: Changes | None
@@ -34,6 +35,7 @@ class Read:
     who: Sequence[str]
     last: Mapping[str, IntArray]
     implied: tuple[IntArray, IntArray]
+    personal: bool = True
 
 
 UNREAD = Read(None, EMPTY, (), {}, NOTHING_SHOWN)
@@ -65,7 +67,7 @@ class Question:
 
     def knows(self, place: Place) -> bool:
         """Whether a place is filled for this customer, rather than for anybody."""
-        return self.request.personalise and place.settings.personalise
+        return self.read.personal and place.settings.personalise
 
     def ranking(self, place: Place) -> Ranking:
         """The items of a place's kind, scored."""

@@ -12,6 +12,7 @@ import numpy as np
 
 from recommender import top
 from recommender.catalogue import Catalogue, Shelf
+from recommender.consent import Purpose
 from recommender.errors import NotFoundError
 from recommender.explain import explain
 from recommender.history import Context, History, Query
@@ -89,8 +90,9 @@ class Recommender:
         changes = self.catalogue.changes()
         places = [self._places.find(slot.placement) for slot in request.slots]
         known = [one for place in places for one in (place, *place.fallback) if one.settings.personalise]
-        if not request.personalise or (places and not known):
-            return Read(changes, EMPTY, (), {}, NOTHING_SHOWN)
+        wanted = request.personalise and (known or not places)
+        if not (wanted and self._store.consents.allows(request.customer, Purpose.PERSONALISE)):
+            return Read(changes, EMPTY, (), {}, NOTHING_SHOWN, personal=False)
         profile = self._store.events.profile(request.customer)
         calm = [place.name for place in known if place.settings.stability]
         counts = any(place.counts for place in known)

@@ -5,20 +5,23 @@ from typing import Any
 import numpy as np
 
 from recommender.catalogue import Catalogue
+from recommender.consent import Purpose
 from recommender.history import history_of
 from recommender.profile import Profile
-from recommender.stores.base import Store, StoredEvent
+from recommender.stores.base import Store
+from recommender.stores.telling import event_as_sent
 from recommender.types import Kind, instant
 
 
 def remembered(store: Store, catalogue: Catalogue, customer: str, limit: int) -> dict[str, Any]:
-    """Identities, how many events, habits by kind (most used first), and the newest events."""
+    """Identities, how many events, habits by kind (most used first), the newest events, and what is agreed to."""
     profile = store.events.profile(customer)
     return {
         "identities": store.identities.find(customer),
         "events": len(profile),
         "habits": {kind.value: _habits(profile, catalogue, kind, limit) for kind in Kind},
-        "recent": [_event(event) for event in store.events.recent(customer, limit)],
+        "recent": [event_as_sent(event) for event in store.events.recent(customer, limit)],
+        "consent": {purpose.value: store.consents.allows(customer, purpose) for purpose in Purpose},
     }
 
 
@@ -38,17 +41,3 @@ def _habits(profile: Profile, catalogue: Catalogue, kind: Kind, limit: int) -> l
             habit |= {"last": instant(int(history.time[mine[-1]])), "usual_hour": int(hours.argmax())}
         habits.append(habit)
     return habits
-
-
-def _event(event: StoredEvent) -> dict[str, Any]:
-    sent = {
-        "event_id": event.event_id,
-        "customer": event.identity,
-        "type": event.type,
-        "item": event.item,
-        "at": instant(event.time, event.zone),
-        "channel": event.channel,
-        "position": event.position or None,
-        **event.extra,
-    }
-    return {name: value for name, value in sent.items() if value is not None}

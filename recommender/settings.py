@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from recommender.consent import UNSTATED, Purpose
 from recommender.errors import StoreError, UsageError
 from recommender.rules import read_rule
 from recommender.types import Kind
@@ -124,6 +125,22 @@ class Serving(_Table):
     ledger_days: int = Field(default=90, ge=1, description="how long recommendations stay on the ledger")
 
 
+class Consent(_Table):
+    """What holds for customers who did not say what they agree to."""
+
+    personalise: bool = Field(
+        default=UNSTATED[Purpose.PERSONALISE], description="whether what they do may count in what they see"
+    )
+    marketing: bool = Field(
+        default=UNSTATED[Purpose.MARKETING], description="whether they may be in a segment for marketing"
+    )
+
+    @property
+    def unstated(self) -> dict[Purpose, bool]:
+        """By purpose."""
+        return {purpose: getattr(self, purpose.value) for purpose in Purpose}
+
+
 class Settings(_Table):
     """A site's settings."""
 
@@ -143,6 +160,7 @@ class Settings(_Table):
         },
         description="the places that show a ranking",
     )
+    consent: Consent = Consent()
     training: Training = Training()
     serving: Serving = Serving()
 
@@ -200,7 +218,7 @@ def commented() -> str:
     lines += ["# The places that show a ranking: kind is content or feature."]
     for name, placement in Settings().placements.items():
         lines += [f'#[placements."{name}"]', *_commented(placement), ""]
-    for name in ("training", "serving"):
+    for name in ("consent", "training", "serving"):
         lines += [f"#[{name}]", *_commented(getattr(Settings(), name)), ""]
     return "\n".join(lines)
 

@@ -100,6 +100,12 @@ class Shown:
                 memory.pages = [p for p in memory.pages if p.placement != page.placement or (p.who == own != page.who)]
             memory.pages = [*memory.pages, page][-MOST_ANSWERS * 2 :]
 
+    def forget(self, identities: Sequence[str]) -> None:
+        """Let go of what these identities were shown."""
+        with self._turn:
+            for identity in identities:
+                self._memories.pop(identity, None)
+
     def _memory(self, identity: str, depth: int) -> list[Page]:
         """An identity's pages, of at least so many answers."""
         memory, now = self._memories.get(identity), monotonic()

@@ -4,6 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
+from recommender.consent import Purpose
 from recommender.types import Kind
 from serving.schemas import Wire, example
 
@@ -123,6 +124,49 @@ class CustomerOut(BaseModel):
     events: int
     habits: dict[str, list[dict[str, Any]]]
     recent: list[dict[str, Any]]
+    consent: dict[Purpose, bool] = Field(description="By purpose, what holds now.")
+
+
+class StatementOut(Wire):
+    """What was said of a purpose, when, and through whom it came."""
+
+    identity: str
+    purpose: Purpose
+    given: bool
+    at: str
+    by: str
+
+
+class ConsentOut(Wire):
+    """consent: what holds now, by purpose; history: by identity, purpose and time."""
+
+    model_config = example(
+        consent={"personalise": False, "marketing": False},
+        history=[
+            {
+                "identity": "crm:123",
+                "purpose": "personalise",
+                "given": False,
+                "at": "2026-11-22T16:00:00+00:00",
+                "by": "http",
+            }
+        ],
+    )
+
+    consent: dict[Purpose, bool]
+    history: list[StatementOut]
+
+
+class ErasedOut(Wire):
+    """How much there was, by kind; zeros where nothing was left to erase."""
+
+    model_config = example(identities=2, events=40, statements=1, answers=12, rejects=0)
+
+    identities: int
+    events: int
+    statements: int
+    answers: int
+    rejects: int
 
 
 class VersionOut(Wire):

@@ -13,7 +13,7 @@ import uvicorn
 from recommender.errors import MurmeliError, UsageError
 from recommender.plugins import registry_at
 from recommender.settings import load_settings
-from recommender.stores import open_store
+from recommender.stores import store_of
 from serving.app import create_app
 from serving.peers import Peers
 from serving.site import Site, assemble
@@ -31,7 +31,7 @@ def build(home: Path, store_at: Path | str | None = None, peers: Peers | None = 
     store_at: where the store lies; in the home where None. peers: the other workers of it, where there are any.
     """
     settings = load_settings(home)
-    store = open_store(store_at or home, strong=settings.strong)
+    store = store_of(home, settings, store_at)
     try:
         return assemble(settings, store, registry_at(home, settings), home, peers)
     except BaseException:
@@ -61,7 +61,7 @@ def serve(
             (announce or say)(url_of(listener))
             run(site, listener)
             return
-        with closing(open_store(store_at or home, strong=settings.strong)):
+        with closing(store_of(home, settings, store_at)):
             """It is made, and brought up to date, by one process; an error is told before there are workers."""
         address: tuple[str, int] = listener.getsockname()[:2]
     _supervise(home, store_at, listen_together(*address, workers), announce or say)

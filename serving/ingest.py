@@ -25,7 +25,9 @@ LARGEST_GROUP = 2_000
 MOST_WAITING = 20_000
 """Events in memory that are not written yet; 10 to 40 MB as parsed JSON."""
 
+ERASED = "This customer identity was erased, and nothing of it is kept any more. Stop sending its events."
 CONFLICT = "This customer identity already has another event of this `event_id`; give the new one an id of its own."
+_REFUSED = {Outcome.CONFLICT: ("conflict", CONFLICT), Outcome.ERASED: ("erased", ERASED)}
 
 T = TypeVar("T")
 
@@ -140,7 +142,8 @@ class Ingest:
         if admitted.rows.size:
             verdicts[admitted.rows] = self._events.append(admitted.batch)
         rejects = {reject.row: (reject.code, reject.detail) for reject in admitted.rejects}
-        rejects |= dict.fromkeys(np.flatnonzero(verdicts == Outcome.CONFLICT).tolist(), ("conflict", CONFLICT))
+        for outcome, why in _REFUSED.items():
+            rejects |= dict.fromkeys(np.flatnonzero(verdicts == outcome).tolist(), why)
         self._telemetry.group.observe(admitted.rows.size)
         return self._split(requests, verdicts.tolist(), rejects)
 

@@ -71,6 +71,11 @@ class WriteBehind:
         self._pending.append(answer)
         self._trim()
 
+    def forget(self, identities: Sequence[str]) -> None:
+        """Let go of the answers of these; the store keeps those out that are being written."""
+        gone = set(identities)
+        self._pending = deque(answer for answer in self._pending if answer.customer not in gone)
+
     async def find(self, recommendation_id: str) -> dict[str, Any] | None:
         """One answer, whether on disk already or not."""
         for answer in chain(self._writing, self._pending):

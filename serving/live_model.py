@@ -8,6 +8,7 @@ before goes on answering.
 
 import asyncio
 import logging
+from collections.abc import Sequence
 
 from recommender.champion import choose, load_model
 from recommender.errors import ArtefactError, NotFoundError
@@ -60,6 +61,10 @@ class LiveModel:
             self._refuse(reason)
         self._put(self._build(chosen.model))
         self._stamp = stamp
+
+    def forget(self, identities: Sequence[str]) -> None:
+        """Let go of what these were shown."""
+        self._shown.forget(identities)
 
     async def run(self) -> None:
         """Follow the registry until cancelled."""

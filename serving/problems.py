@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from recommender.errors import (
     ArtefactError,
     ConflictError,
+    ErasedError,
     MurmeliError,
     NotFoundError,
     RefusedError,
@@ -39,6 +40,7 @@ _OURS: dict[type[MurmeliError], tuple[int, str, str]] = {
     UsageError: (400, "usage", "This cannot be asked"),
     ForbiddenError: (403, "forbidden", "This key may not do that"),
     NotFoundError: (404, "not-found", "There is no such thing"),
+    ErasedError: (410, "erased", "This identity was erased"),
     ConflictError: (409, "conflict", "Two truths about one thing"),
     RefusedError: (409, "refused", "The gate refused"),
     ArtefactError: (409, "model-damaged", "The model must not be loaded"),

@@ -1,8 +1,8 @@
 """What comes over the wire, with an example of each; a name that a call does not have is refused."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, model_validator
 from pydantic.config import JsonValue
 from pydantic_core import PydanticCustomError
 
@@ -228,6 +228,21 @@ class UnlinkCall(Wire):
     identity: Identity
 
 
+class ConsentCall(Wire):
+    """What a customer says, by purpose; what is missing stays as it is."""
+
+    model_config = example(personalise=False)
+
+    personalise: StrictBool | None = Field(None, description="Whether what they do may count in what they see.")
+    marketing: StrictBool | None = Field(None, description="Whether they may be in a segment for marketing.")
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if self.personalise is None and self.marketing is None:
+            raise PydanticCustomError("no_purpose", "Say `personalise`, `marketing`, or both: true or false.")
+        return self
+
+
 class PromoteCall(Wire):
     """How a promotion is meant; the body may be missing."""
 
@@ -241,6 +256,6 @@ class PromoteCall(Wire):
 _PARAMETERS = {"body", "query", "path", "customer", "item", "placement", "k", "channel", "at", "limit"}
 FIELD_NAMES = frozenset(_PARAMETERS | {"name", "version"}).union(
     *(model.model_fields for model in (SlotOfCall, ContextOfCall, RecommendCall, RankCall, ItemOfCall)),
-    *(model.model_fields for model in (LinkCall, UnlinkCall, PromoteCall)),
+    *(model.model_fields for model in (LinkCall, UnlinkCall, ConsentCall, PromoteCall)),
 )
 """Every name that a call may hold; a place in a problem document is made of these alone."""

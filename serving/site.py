@@ -48,6 +48,7 @@ class Site:
     keyring: Keyring
     telemetry: Telemetry
     clock: Clock
+    home: Path
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -131,7 +132,8 @@ class Site:
 def assemble(settings: Settings, store: Store, registry: Registry, home: Path, peers: Peers | None = None) -> Site:
     """A site from its parts, with its model in place. Raises StoreError where the store cannot be read.
 
-    peers: the other workers of it, where there are any. home: whose settings are followed, and whose secret is used.
+    peers: the other workers of it, where there are any. home: whose settings are followed, whose secret is used, and
+    where imports leave what they reject.
     """
     telemetry = Telemetry(peers)
     alone = RECORDED if peers or store.remote else inf
@@ -153,6 +155,7 @@ def assemble(settings: Settings, store: Store, registry: Registry, home: Path, p
         keyring,
         telemetry,
         Clock(settings.zone_info),
+        home,
     )
 
 

@@ -34,7 +34,13 @@ CHUNK = 50_000
 LARGE = 8 << 20
 """Bytes of a file from which on it pays to read it in a second process, which takes half a second to start."""
 
-CONFLICT = "Another event of this customer has this id, or this row was imported before with other options."
+_REFUSED = {
+    Outcome.CONFLICT: (
+        "conflict",
+        "Another event of this customer has this id, or this row was imported before with other options.",
+    ),
+    Outcome.ERASED: ("erased", "This customer was erased, and nothing of them is kept any more."),
+}
 
 
 def import_events(
@@ -175,5 +181,6 @@ def _write(file: Path, run: Run, summary: ImportSummary, rejects: Rejects) -> No
     outcomes, lines = run.write()
     summary.accepted += int((outcomes == Outcome.ACCEPTED).sum())
     summary.duplicate += int((outcomes == Outcome.DUPLICATE).sum())
-    for line in np.sort(lines[outcomes == Outcome.CONFLICT]).tolist():
-        rejects.add(file, line, "conflict", CONFLICT, None)
+    for outcome, (code, reason) in _REFUSED.items():
+        for line in np.sort(lines[outcomes == outcome]).tolist():
+            rejects.add(file, line, code, reason, None)

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from recommender.errors import UsageError
 from recommender.settings import Settings, load_settings
-from recommender.stores import MEMORY, open_store
+from recommender.stores import MEMORY, store_of
 from recommender.stores.base import Store
 from recommender.stores.sqlite.store import MAIN_FILE
 
@@ -66,7 +66,7 @@ def opened(home: Path, *, reading: bool = False) -> Iterator[tuple[Settings, Sto
     if reading and isinstance(place, Path) and not (place / MAIN_FILE).exists():
         err.print(Text(f"{home.resolve()} has no store yet; `murmeli import events FILE` makes one."), soft_wrap=True)
         place = MEMORY
-    with closing(open_store(place, strong=settings.strong)) as store:
+    with closing(store_of(home, settings, place)) as store:
         yield settings, store
 
 

@@ -168,12 +168,12 @@ def _difference(one: Answer, other: Answer) -> str:
 def trained_home(customers: int = CUSTOMERS) -> Iterator[Path]:
     """A home with a small simulated bank and a model of it, for as long as the block runs."""
     from recommender.settings import Settings
-    from recommender.stores import open_store
+    from recommender.stores import store_of
     from training.demo import prepare
 
     with tempfile.TemporaryDirectory() as home:
         settings = Settings()
-        with closing(open_store(Path(home), strong=settings.strong)) as store:
+        with closing(store_of(Path(home), settings)) as store:
             prepare(store, Path(home), settings, seed=7, customers=customers, progress=lambda *_: None)
         yield Path(home)
 

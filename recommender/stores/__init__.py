@@ -6,6 +6,7 @@ from pathlib import Path
 from recommender.consent import UNSTATED, Purpose
 from recommender.errors import UsageError
 from recommender.secrets import Secret
+from recommender.settings import Settings
 from recommender.stores.base import Store
 
 MEMORY = "memory:"
@@ -40,3 +41,8 @@ def open_store(
     from recommender.stores.sqlite.store import SqliteStore
 
     return SqliteStore(Path(location), strong, writable=writable, secret=secret, unstated=unstated)
+
+
+def store_of(home: Path, settings: Settings, place: str | Path | None = None) -> Store:
+    """A site's store as its settings and its secret want it; place: in the home where None."""
+    return open_store(place or home, strong=settings.strong, secret=Secret(home), unstated=settings.consent.unstated)

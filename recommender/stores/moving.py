@@ -24,6 +24,8 @@ TABLES: dict[str, tuple[str, ...]] = {
     "names": ("int4", "text"),
     "items": ("int8", "text", "text", "text", "text", "bool", "bool", "int8"),
     "keys": ("text", "bytea", "text", "text", "int8", "int8"),
+    "consents": ("int8", "text", "int8", "bool", "text"),
+    "tombstones": ("bytea", "int8", "int8", "bool"),
 }
 """What `murmeli.db` holds, each table with its columns' types."""
 
@@ -48,6 +50,7 @@ def move(home: Path, url: str, progress: Progress) -> dict[str, int]:
         with main.reading(), ledger.reading(), target.writing() as connection:  # each side as of one moment
             connection.execute(f"LOCK TABLE {', '.join((*TABLES, 'answers'))} IN EXCLUSIVE MODE")
             _wanted_empty(connection)
+            _wanted_whole(main)
             copied = {name: _copy(connection, main, name, types, progress) for name, types in TABLES.items()}
             copied["answers"] = _copy(connection, ledger, "answers", ANSWERS, progress, f"*, {CUSTOMER}")
         target.execute("ANALYZE")
@@ -64,6 +67,12 @@ def _wanted_empty(connection: Connection) -> None:
                 "The target holds a store already; nothing was copied. Give an empty database, or another schema "
                 "of it: ...?options=-csearch_path%3DNAME."
             )
+
+
+def _wanted_whole(main: SqliteDatabase) -> None:
+    """Somebody whose answers are still to go would come back with them."""
+    if sqlite_number(main.reader(), "SELECT count(*) FROM erasing"):
+        raise UsageError("An erasure was broken off in this home. `murmeli doctor` finishes it; then move.")
 
 
 def _copy(

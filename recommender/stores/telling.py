@@ -52,13 +52,13 @@ def event_records(
     after = FIRST
     while rows := page(after):
         after = rows[-1][0]
-        yield from map(event_record, told(identity, rows, names, items))
+        for event in told(identity, rows, names, items):
+            yield {"record": "event", **event_as_sent(event)}
 
 
-def event_record(event: StoredEvent) -> dict[str, Any]:
+def event_as_sent(event: StoredEvent) -> dict[str, Any]:
     """An event as it was sent."""
     sent = {
-        "record": "event",
         "event_id": event.event_id,
         "customer": event.identity,
         "type": event.type,

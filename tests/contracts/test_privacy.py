@@ -221,7 +221,7 @@ def test_after_an_erasure_nothing_of_the_person_is_left_and_all_of_the_others(st
         assert store.events.recent(identity, 5) == []
         assert store.identities.find(identity) == [identity]
         assert store.consents.history(identity) == []
-        assert store.ledger.shown([identity], "menu") == []
+        assert store.ledger.given(identity, 0, 5) == []
     assert store.events.count() == 2
     assert store.events.profile("crm:2") == profile_of(theirs)
     assert not store.consents.allows("crm:2", PERSONALISE)

@@ -476,9 +476,9 @@ def test_every_setting_is_in_the_operators_page() -> None:
     page = ROOT / "docs" / "operations.md"
     text = page.read_text(encoding="utf-8")
     default = Settings()
-    tables = {"": default, "training.": default.training, "serving.": default.serving}
+    tables = {"": default, "consent.": default.consent, "training.": default.training, "serving.": default.serving}
     named = {f"{prefix}{name}" for prefix, table in tables.items() for name in type(table).model_fields}
     named |= set(type(default.placements["home.features"]).model_fields)
-    named -= {"placements", "training", "serving"}  # tables, not settings
+    named -= {"placements", "consent", "training", "serving"}  # tables, not settings
     missing = [name for name in sorted(named) if f"`{name}`" not in text and f"`{name.split('.')[-1]}`" not in text]
     assert missing == []

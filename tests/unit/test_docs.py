@@ -7,7 +7,7 @@ import pytest
 from pydantic import BaseModel
 
 from recommender.events import FIELDS, REASONS
-from recommender.settings import Placement, Serving, Settings, Training
+from recommender.settings import Consent, Placement, Serving, Settings, Training
 from serving.problems import _OURS, _THEIRS
 from serving.telemetry import Telemetry
 from training.files import DAMAGED
@@ -19,10 +19,10 @@ def page(name: str) -> str:
     return (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("table", [Settings, Placement, Training, Serving])
+@pytest.mark.parametrize("table", [Settings, Placement, Consent, Training, Serving])
 def test_every_setting_is_in_the_operators_table(table: type[BaseModel]) -> None:
     text = page("operations")
-    names = [name for name in table.model_fields if name not in ("placements", "training", "serving")]
+    names = [name for name in table.model_fields if name not in ("placements", "consent", "training", "serving")]
     assert [name for name in names if not re.search(rf"^\| .*`{name}`", text, re.MULTILINE)] == []
 
 
