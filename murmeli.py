@@ -34,6 +34,7 @@ from recommender.stores import store_of
 from recommender.stores.base import Store
 from recommender.types import Kind, code32
 from training.benchmark_commands import benchmark_app
+from training.customer_commands import customers_app
 from training.key_commands import keys_app
 from training.model_commands import models_app, problems_of
 from training.report import (
@@ -77,6 +78,7 @@ app.add_typer(import_app, name="import")
 app.add_typer(benchmark_app, name="benchmark")
 app.add_typer(models_app, name="models")
 app.add_typer(keys_app, name="keys")
+app.add_typer(customers_app, name="customers")
 
 Files = Annotated[list[Path], typer.Argument(help="CSV, JSONL or Parquet, gzip too.", show_default=False)]
 DEMO = Path("demo-home")

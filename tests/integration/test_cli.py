@@ -110,6 +110,10 @@ ONE_DOCUMENT = [
     "explain crm:1 balance",
     "link web:1 crm:1",
     "unlink web:1",
+    "customers consent crm:1 --no-personalise --marketing",
+    "customers export crm:1",
+    "customers erase crm:1",
+    "customers lift crm:1",
     "doctor",
     "keys create --role frontend",
     "keys list",
@@ -365,6 +369,33 @@ def test_linking_and_unlinking_say_who_is_who_now(run: Run, shop: Path) -> None:
     assert (refused.code, "Unlink" in refused.err) == (1, True)
     assert run("unlink", "web:7", "--home", shop, "--json").document == {"identities": ["web:7"]}
     assert run("unlink", "web:unheard", "--home", shop).code == 0
+
+
+def test_a_person_says_no_sees_all_and_ends_it_without_a_server(run: Run, shop: Path, tmp_path: Path) -> None:
+    (tmp_path / "late.csv").write_text(
+        "customer,item,at\ncrm:1,news,soon\ncrm:1,news,2026-02-01\ncrm:2,news,2026-02-01\n"
+    )
+    run("link", "web:7", "crm:1", "--home", shop)
+    said = run("customers", "consent", "web:7", "--no-personalise", "--home", shop, "--json").document
+    assert said == run("customers", "consent", "crm:1", "--home", shop, "--json").document
+    assert said["consent"] == {"personalise": False, "marketing": False}
+    assert {one["by"] for one in said["history"]} == {"cli"}
+    assert run("customers", "consent", "crm:2", "--home", shop, "--json").document["history"] == []
+    lines = [json.loads(line) for line in run("customers", "export", "crm:1", "--home", shop).out.splitlines()]
+    assert lines == run("customers", "export", "crm:1", "--home", shop, "--json").document["records"]
+    assert lines[-1] == {"record": "end", "records": len(lines) - 1}
+    erased = run("customers", "erase", "web:7", "--home", shop, "--json").document
+    assert (erased["identities"], erased["events"], erased["statements"]) == (2, 12, 2)
+    again = run("import", "events", "late.csv", "--home", shop, "--json").document
+    assert (again["accepted"], again["reasons"]) == (1, {"bad_time": 1, "erased": 1})
+    assert "crm:1" not in (shop / "rejects.jsonl").read_text()
+    assert run("customers", "export", "crm:1", "--home", shop, "--json").document["records"] == [
+        {"record": "end", "records": 0}
+    ]
+    assert run("link", "web:7", "crm:2", "--home", shop).code == 1
+    assert run("customers", "lift", "web:7", "--home", shop).code == 0
+    assert run("customers", "lift", "web:7", "--home", shop).code == 2
+    assert run("link", "web:7", "crm:2", "--home", shop).code == 0
 
 
 def test_init_writes_the_defaults_once_and_keeps_what_is_there(run: Run, tmp_path: Path) -> None:
