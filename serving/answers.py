@@ -148,7 +148,7 @@ class ConsentOut(Wire):
                 "purpose": "personalise",
                 "given": False,
                 "at": "2026-11-22T16:00:00+00:00",
-                "by": "http",
+                "by": "mk_1a2b3c4d",
             }
         ],
     )

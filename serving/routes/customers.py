@@ -16,6 +16,7 @@ from recommender.types import instant
 from serving.answers import ConsentOut, CustomerOut, ErasedOut
 from serving.requests import Route, answer
 from serving.schemas import ConsentCall, Identity
+from serving.security import caller_of
 from serving.site import Site, site_of
 
 router = APIRouter(route_class=Route, tags=["customers"])
@@ -37,7 +38,8 @@ async def state(request: Request, customer: Identity, call: ConsentCall) -> Resp
     """
     site = site_of(request)
     given = {Purpose(name): said for name, said in call.model_dump(exclude_none=True).items()}
-    await site.writer.run(lambda: site.store.consents.state(customer, given, system_clock(), "http"))
+    by = caller_of(request.scope).key.prefix
+    await site.writer.run(lambda: site.store.consents.state(customer, given, system_clock(), by))
     return await consent(request, customer)
 
 
