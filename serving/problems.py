@@ -114,6 +114,16 @@ async def _of_validation(request: Request, error: Exception) -> Response:
     return problem(422, "invalid", "The request does not fit", "See `errors`: where, what, and why.", errors=distinct)
 
 
+def customer_token_problem() -> Response:
+    """A front end whose token is missing, wrong or too old."""
+    return problem(
+        401,
+        "customer-token",
+        "For whom is not known",
+        "A frontend key acts for one customer: send `X-Customer-Token`, signed by your back end and still valid.",
+    )
+
+
 def cross_site_problem() -> Response:
     """A browser asks on behalf of a page of another site."""
     return problem(403, "cross-site", "Another site's page asks", "Pages of another site may not write here.")

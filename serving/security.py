@@ -15,9 +15,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from recommender.keys import digest_of, prefix_of
 from recommender.secrets import Secret
 from recommender.stores.base import Key, Keys
-from serving.problems import ForbiddenError, problem, problem_of
+from recommender.types import Role
+from serving.problems import ForbiddenError, customer_token_problem, problem, problem_of
 from serving.roles import OPEN
 from serving.telemetry import LOGGER
+from serving.tokens import HEADER, Tokens
 
 CALLER = "murmeli.caller"
 """Where in the scope the `Caller` is."""
@@ -42,6 +44,9 @@ class Caller:
         """Raises ForbiddenError unless they may act for this customer. customer: a parsed identity."""
         if self.customer is not None and customer != self.customer:
             raise ForbiddenError("This key acts for the customer named in its token alone.")
+
+
+Headers = list[tuple[bytes, bytes]]
 
 
 class Keyring:
@@ -87,15 +92,26 @@ class Gate:
 
     def __init__(self, app: ASGIApp, keyring: Keyring) -> None:
         self._app, self._keyring = app, keyring
+        self._tokens = Tokens(keyring.secret)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] not in OPEN:
-            key = self._keyring.find(_bearer(scope["headers"]))
-            if key is None:
-                await self._no_key()(scope, receive, send)
+            caller = self._caller(scope["headers"])
+            if isinstance(caller, Response):
+                await caller(scope, receive, send)
                 return
-            scope[CALLER] = Caller(key)
+            scope[CALLER] = caller
         await self._app(scope, receive, send)
+
+    def _caller(self, headers: Headers) -> Caller | Response:
+        """Who calls, or what they are told."""
+        key = self._keyring.find(_bearer(headers))
+        if key is None:
+            return self._no_key()
+        if key.role is not Role.FRONTEND:
+            return Caller(key)
+        customer = self._tokens.customer_of(_header(headers, HEADER), key.prefix)
+        return customer_token_problem() if customer is None else Caller(key, customer)
 
     def _no_key(self) -> Response:
         refusal = problem_of(401)
@@ -106,12 +122,13 @@ class Gate:
         return refusal
 
 
-def _bearer(headers: list[tuple[bytes, bytes]]) -> str:
-    for name, value in headers:
-        if name == b"authorization":
-            text = value.decode("latin-1")
-            return text[len(_BEARER) :].strip() if text[: len(_BEARER)].lower() == _BEARER else ""
-    return ""
+def _bearer(headers: Headers) -> str:
+    text = _header(headers, b"authorization").decode("latin-1")
+    return text[len(_BEARER) :].strip() if text[: len(_BEARER)].lower() == _BEARER else ""
+
+
+def _header(headers: Headers, wanted: bytes) -> bytes:
+    return next((value for name, value in headers if name == wanted), b"")
 
 
 def caller_of(scope: Scope) -> Caller:

@@ -1,14 +1,18 @@
 """A small site to ask over HTTP, and models of it whose favourite is known."""
 
+import base64
+import hmac
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
 from fastapi.testclient import TestClient
 
-from recommender.keys import new_key
+from recommender.keys import new_key, signing_secret_of
 from recommender.model import KindModel, Model, column_names, model_arrays
 from recommender.ranker import Ranker
 from recommender.registry import MAIN, Registry
@@ -25,6 +29,7 @@ from tests.contracts.models import manifest_of
 FEATURES = ("cards", "loan", "pay-bill")
 ANYONE = Caller(Key("mk_1", b"", Role.BACKEND, "", 0))
 """Who may act for every customer."""
+HS256 = {"alg": "HS256"}
 PAGE = {"customer": "crm:1", "slots": [{"placement": "home.features"}]}
 
 
@@ -44,10 +49,24 @@ def client_of(home: Path, place: str = "memory", settings: Settings | None = Non
 
 
 def key_to(site: Site, role: Role = Role.ADMIN) -> dict[str, str]:
-    """The header with a new key of a role."""
-    _, text = new_key(site.store.keys, site.keyring.secret, role)
+    """The header with a new key of a role; with a frontend's, also a token for crm:1."""
+    key, text = new_key(site.store.keys, site.keyring.secret, role)
     site.keyring.refresh()
-    return {"authorization": f"Bearer {text}"}
+    headers = {"authorization": f"Bearer {text}"}
+    if role is Role.FRONTEND:
+        claims = {"sub": "crm:1", "exp": time.time() + 600}
+        headers["x-customer-token"] = token_of(claims, signing_secret_of(key.prefix, site.keyring.secret))
+    return headers
+
+
+def token_of(claims: object, secret: str, said: object = HS256) -> str:
+    """A token of anything. said: its header."""
+    signed = b".".join(_base64(orjson.dumps(part)) for part in (said, claims))
+    return (signed + b"." + _base64(hmac.digest(secret.encode(), signed, "sha256"))).decode()
+
+
+def _base64(content: bytes) -> bytes:
+    return base64.urlsafe_b64encode(content).rstrip(b"=")
 
 
 def site_of(client: TestClient) -> Site:
