@@ -1,10 +1,11 @@
 """Fits what completes a set: some items of a customer are given, a network of one hidden layer is asked for the rest.
 
-The loss is that of the softmax over all items that are not given. Half of the questions give all items but one,
-half give a number whose logarithm is drawn evenly, so that who just came and who is well known count alike.
-Steps are those of Adam (Kingma & Ba, 2015) on batches, with half of the hidden units left out in each (Srivastava et
-al., 2014); what is published is the running mean of the weights. How many steps are taken is found on customers held
-out. Denoising autoencoders for this task: Liang et al., "Variational autoencoders for collaborative filtering", 2018.
+The loss is that of the softmax over all items that are not given. The questions are those of Breese, Heckerman & Kadie,
+"Empirical analysis of predictive algorithms for collaborative filtering", 1998: half of them give all items but one,
+the others two, five or ten. The hidden units are rectified, so that one can stand for some items used together, or for
+one used without another. Steps are those of Adam (Kingma & Ba, 2015) on batches, with half of the hidden units left
+out in each (Srivastava et al., 2014); what is published is the running mean of the weights. Denoising autoencoders for
+this task: Liang et al., "Variational autoencoders for collaborative filtering", 2018.
 """
 
 from collections.abc import Iterator
@@ -15,12 +16,12 @@ import numpy as np
 from scipy import sparse
 
 from recommender.sources.sets import SIZES, Sets
-from recommender.sources.usage import Matrix, saturate
+from recommender.sources.usage import Matrix
 from recommender.types import FloatArray, IntArray
 from training.fit.matrix import total
 from training.fit.popularity import PRIOR
 
-HIDDEN = 256
+HIDDEN = 512
 """Hidden units."""
 
 BATCH = 256
@@ -38,8 +39,11 @@ FIRST, SECOND = 0.9, 0.999
 MEAN = 0.998
 """What a step keeps of the running mean of the weights."""
 
-HELD_OUT = 0.2
-"""The share of customers by whom the number of steps is chosen."""
+GIVEN = np.array([2, 2, 2, 5, 10])
+"""Of the questions that give few items, how many; for a customer who has no more than that, two, or one of two."""
+
+WORTH = 0.5
+"""What each missing item counts in a question that gives few, where the one that is missing of all counts 1."""
 
 CHECK, PATIENCE, STEPS = 100, 4, 3_000
 """They are asked every so many steps; the walk ends when so many times in a row were no better, or after STEPS."""
@@ -64,34 +68,38 @@ class Questions:
         return Questions(self.given[rows], self.inputs[rows], self.wanted[rows])
 
 
-def fit_sets(counts: Matrix, seed: int, steps: int | None = None) -> Sets:
-    """counts: customers x items. steps: how many to take; None: as many as a held-out fifth of the customers likes."""
+def fit_sets(counts: Matrix, seed: int, steps: int | Questions) -> Sets:
+    """counts: customers x items. steps: how many to take, or questions of others: as many as answer these best."""
     used: Matrix = sparse.csr_array((np.ones(counts.nnz, np.float32), counts.indices, counts.indptr), counts.shape)
     several: Matrix = used[np.flatnonzero(np.diff(used.indptr) > 1)]
-    if steps is None:
-        held = np.random.default_rng(seed).random(several.shape[0]) < HELD_OUT
-        steps = _enough(several[np.flatnonzero(~held)], several[np.flatnonzero(held)], seed)
-    *_, weights = chain([_start(several, seed)], _walk(several, seed, steps))
+    if isinstance(steps, Questions):
+        taken, weights = _best(several, seed, steps)
+    else:
+        taken = steps
+        *_, weights = chain([_start(several, seed)], _walk(several, seed, steps))
     share = total(used, 0) + PRIOR
     weights["shift"] = weights["shift"] - np.log(share / share.sum()).astype(np.float32)
-    return Sets(**weights, steps=np.array(steps))
+    return Sets(**weights, steps=np.array(taken), rectified=np.array(True))
 
 
-def _enough(used: Matrix, held: Matrix, seed: int) -> int:
-    """After how many steps those held out are surprised least; 0 where there is nobody to ask or to learn from."""
-    if not used.nnz or not held.nnz:
-        return 0
-    questions = ask(held, np.random.default_rng(seed))
-    best, enough = surprise(_start(used, seed), questions), 0
+def _best(used: Matrix, seed: int, questions: Questions) -> tuple[int, Weights]:
+    """After how many steps the questions are answered best, 0 where there is nothing to learn from; the weights then.
+
+    By ranks, not by surprise: what grows too sure of itself ranks better for a while, and a blend can calm it.
+    """
+    enough, best = 0, _start(used, seed)
+    if not used.nnz or not questions.wanted.nnz:
+        return enough, best
+    quality = ranking(best, questions)
     for step, weights in enumerate(_walk(used, seed, STEPS), 1):
         if step % CHECK:
             continue
-        found = surprise(weights, questions)
-        if found < best:
-            best, enough = found, step
+        found = ranking(weights, questions)
+        if found > quality:
+            quality, enough, best = found, step, {name: one.copy() for name, one in weights.items()}
         elif step - enough >= PATIENCE * CHECK:
             break
-    return enough
+    return enough, best
 
 
 def ask(used: Matrix, rng: np.random.Generator) -> Questions:
@@ -100,27 +108,28 @@ def ask(used: Matrix, rng: np.random.Generator) -> Questions:
     who = np.repeat(np.arange(size.size), size)
     order = np.lexsort((rng.random(who.size), who))
     place = np.arange(who.size) - used.indptr[who]
-    few = np.floor(np.exp(rng.random(size.size) * np.log(size))).astype(np.int64)
-    known = np.where(rng.random(size.size) < 0.5, size - 1, np.minimum(few, size - 1))
+    few = GIVEN[rng.integers(0, GIVEN.size, size.size)]
+    few = np.minimum(np.where(few < size, few, 2), size - 1)
+    whole = rng.random(size.size) < 0.5
+    known = np.where(whole, size - 1, few)
     given = np.zeros(who.size, np.bool_)
     given[order] = place < known[who]
-    missing = (size - known).astype(np.float32)
-    worth = (saturate(missing) / missing)[who].astype(np.float32)
+    worth = np.where(whole, np.float32(1), np.float32(WORTH))[who]
+    ones = np.ones(who.size, np.float32)
     return Questions(
-        _chosen(used, given, np.ones(who.size, np.float32)),
-        inputs_of(_chosen(used, given, np.ones(who.size, np.float32))),
+        _chosen(used, given, ones),
+        inputs_of(_chosen(used, given, ones)),
         _chosen(used, ~given, worth),
     )
 
 
 def inputs_of(given: Matrix) -> Matrix:
-    """What the hidden units see: the items over the root of their number, and the class of that number."""
+    """What the hidden units see: the items, and the class of their number."""
     size = np.diff(given.indptr)
-    scaled = sparse.csr_array(sparse.diags_array((1 / np.sqrt(np.maximum(size, 1))).astype(np.float32)) @ given)
     class_ = np.searchsorted(SIZES, size, "right")
     rows = np.arange(size.size)
     number = sparse.csr_array((np.ones(size.size, np.float32), (rows, class_)), shape=(size.size, len(SIZES) + 1))
-    return sparse.csr_array(sparse.hstack([scaled, number], format="csr", dtype=np.float32))
+    return sparse.csr_array(sparse.hstack([given, number], format="csr", dtype=np.float32))
 
 
 def _chosen(used: Matrix, which: "np.ndarray[tuple[int], np.dtype[np.bool_]]", worth: FloatArray) -> Matrix:
@@ -170,16 +179,31 @@ def _batches(used: Matrix, rng: np.random.Generator, steps: int) -> Iterator[Que
         steps -= -(-order.size // BATCH)
 
 
+def ranking(weights: Weights, questions: Questions) -> float:
+    """The mean of 1 / rank of what was asked for, weighted by what each question counts."""
+    found = 0.0
+    for some in _parts(questions):
+        share, _ = _shares(weights, some, np.float32(1))
+        wanted = some.wanted.tocoo()
+        rank = (share[wanted.row] >= share[wanted.row, wanted.col][:, None]).sum(axis=1)
+        found += float((wanted.data / rank).sum())
+    return found / float(questions.wanted.sum())
+
+
 def surprise(weights: Weights, questions: Questions) -> float:
     """Minus the mean log-probability of what was asked for, weighted by what each question counts."""
     loss = 0.0
-    for start in range(0, questions.given.shape[0], BATCH):
-        rows = np.arange(start, min(start + BATCH, questions.given.shape[0]))
-        some = questions.some(rows)
+    for some in _parts(questions):
         share, _ = _shares(weights, some, np.float32(1))
         wanted = some.wanted.tocoo()
         loss -= float((wanted.data * np.log(share[wanted.row, wanted.col] + np.float32(1e-20))).sum())
     return loss / float(questions.wanted.sum())
+
+
+def _parts(questions: Questions) -> Iterator[Questions]:
+    """The same questions, a batch at a time."""
+    for start in range(0, questions.given.shape[0], BATCH):
+        yield questions.some(np.arange(start, min(start + BATCH, questions.given.shape[0])))
 
 
 def slope(weights: Weights, questions: Questions, kept: FloatArray) -> Weights:
@@ -189,7 +213,7 @@ def slope(weights: Weights, questions: Questions, kept: FloatArray) -> Weights:
     wanted = questions.wanted.tocoo()
     excess[wanted.row, wanted.col] -= wanted.data
     excess /= np.float32(excess.shape[0])
-    back = (excess @ weights["outward"].T) * kept * (1 - hidden * hidden)
+    back = (excess @ weights["outward"].T) * kept * (hidden > 0)
     return {
         "direct": np.asarray(questions.given.T @ excess),
         "inward": np.asarray(questions.inputs.T @ back),
@@ -200,7 +224,7 @@ def slope(weights: Weights, questions: Questions, kept: FloatArray) -> Weights:
 
 def _shares(weights: Weights, questions: Questions, kept: FloatArray | np.float32) -> tuple[FloatArray, FloatArray]:
     """Questions x items, the probability of each item that is not given; questions x h, the hidden units."""
-    hidden = np.tanh(questions.inputs @ weights["inward"])
+    hidden = np.maximum(questions.inputs @ weights["inward"], 0)
     score = (hidden * kept) @ weights["outward"] + questions.given @ weights["direct"] + weights["shift"]
     given = questions.given.tocoo()
     score[given.row, given.col] = -np.inf

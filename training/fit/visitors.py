@@ -24,7 +24,7 @@ from recommender.types import BoolArray, FloatArray, IntArray
 from training.dataset import Log
 from training.fit.attributes import fit_attributes
 from training.fit.ease import fit_ease
-from training.fit.matrix import total, user_items, weights_of
+from training.fit.matrix import user_items, weights_of
 from training.fit.neighbours import NeighbourSettings, fit_neighbours
 from training.fit.own import fit_own
 from training.fit.popularity import fit_popularity
@@ -70,7 +70,7 @@ def fit_visitors(log: Log, items: Items, settings: Training) -> tuple[tuple[Sour
     several = counts[np.flatnonzero(np.diff(counts.indptr) > 1)]
     questions = _questions(several, settings.seed)
     penalty = _penalty(weights_of(user_items(others, items)), questions)
-    earlier = fit_visitor_sources(others, items, settings, penalty)
+    earlier = fit_visitor_sources(others, items, settings, penalty, questions)
     ranker = _reachable(_blend(earlier, items, questions))
     return refit_visitors(earlier, log, items, settings), ranker
 
@@ -93,9 +93,9 @@ def refit_visitors(sources: Sequence[Source], log: Log, items: Items, settings: 
 
 
 def fit_visitor_sources(
-    log: Log, items: Items, settings: Training, penalty: float, steps: int | None = None
+    log: Log, items: Items, settings: Training, penalty: float, steps: int | Questions
 ) -> tuple[Source, ...]:
-    """penalty: of EASE. steps: of the sets; None: as many as held-out customers like."""
+    """penalty: of EASE. steps: of the sets, or the questions that say when it is enough."""
     counts = user_items(log, items)
     weights = weights_of(counts)
     return (
@@ -134,10 +134,7 @@ def _penalty(weights: Matrix, questions: Questions) -> float:
 
 
 def _blend(sources: Sequence[Source], items: Items, questions: Questions) -> Ranker:
-    """The weights, by how much is known of a visitor, under which what was asked for was most probable.
-
-    Every question counts the same here, so that all but one given and few given weigh alike.
-    """
+    """The weights, by how much is known of a visitor, under which what was asked for was most probable."""
     columns = column_names(sources)
     queries = [
         known_by(items, row) for row in np.split(questions.given.indices.astype(np.int64), questions.given.indptr[1:-1])
@@ -149,7 +146,8 @@ def _blend(sources: Sequence[Source], items: Items, questions: Questions) -> Ran
     strength = np.full((ROWS, 1), ROW_PRIOR)
     strength[0] = PRIOR
     given: BoolArray = questions.given.toarray() > 0
-    wanted = questions.wanted.toarray() / total(questions.wanted, 1).astype(np.float32)[:, None]
+    wanted = questions.wanted.toarray()
+    worth = wanted.sum(axis=1, keepdims=True)
 
     def loss(flat: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
         weights = flat.reshape(ROWS, -1)
@@ -158,8 +156,8 @@ def _blend(sources: Sequence[Source], items: Items, questions: Questions) -> Ran
         peak = score.max(axis=1, keepdims=True)
         odds = np.exp(score - peak)
         sums = odds.sum(axis=1, keepdims=True)
-        surprise = float((np.log(sums) + peak).sum()) - float(wanted[~given] @ score[~given])
-        excess = odds / sums - wanted
+        surprise = float((worth * (np.log(sums) + peak)).sum()) - float(wanted[~given] @ score[~given])
+        excess = worth * odds / sums - wanted
         slope = strength * weights
         for row in rows.T:
             np.add.at(slope, row, np.einsum("ni,nci->nc", excess, values))
