@@ -91,9 +91,9 @@ class Recommender:
         places = [self._places.find(slot.placement) for slot in request.slots]
         known = [one for place in places for one in (place, *place.fallback) if one.settings.personalise]
         wanted = request.personalise and (known or not places)
-        if not (wanted and self._store.consents.allows(request.customer, Purpose.PERSONALISE)):
+        profile = self._store.consents.profile(request.customer, Purpose.PERSONALISE) if wanted else None
+        if profile is None:
             return Read(changes, EMPTY, (), {}, NOTHING_SHOWN, personal=False)
-        profile = self._store.events.profile(request.customer)
         calm = [place.name for place in known if place.settings.stability]
         counts = any(place.counts for place in known)
         named = calm or counts or any(place.settings.implied for place in known)

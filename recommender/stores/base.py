@@ -5,7 +5,7 @@
     Items        put, get, delete, changes
     Ledger       write, read, given, prune, state
     Keys         add, all, revoke
-    Consents     state, allows, history
+    Consents     state, allows, profile, history
     Persons      export, erase, erased, lift
 
 An event and what it changes (profile, new identity, new item) are one
@@ -222,6 +222,9 @@ class Consents(Protocol):
 
     def allows(self, identity: str, purpose: Purpose) -> bool:
         """Whether the customer behind an identity agrees; never for one that was erased."""
+
+    def profile(self, identity: str, purpose: Purpose) -> Profile | None:
+        """The customer's profile, for a purpose; None, and nothing of it is read, where they do not agree."""
 
     def history(self, identity: str) -> list[Statement]:
         """All statements of the customer, by identity, purpose and time."""

@@ -366,6 +366,10 @@ class MemoryConsents:
                 return False
             return self._state.standing(self._state.of_customer(identity), purpose, self._unstated[purpose])
 
+    def profile(self, identity: str, purpose: Purpose) -> Profile | None:
+        with self._state.lock:
+            return self._state.profile(self._state.of_customer(identity)) if self.allows(identity, purpose) else None
+
     def history(self, identity: str) -> list[Statement]:
         with self._state.lock:
             said = [one for name in self._state.of_customer(identity) for one in self._state.statements.get(name, ())]

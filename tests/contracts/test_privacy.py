@@ -61,6 +61,25 @@ def test_who_said_nothing_has_what_the_site_assumes() -> None:
                     assert store.consents.history(identity) == []
 
 
+@pytest.mark.parametrize("assumed", [True, False])
+@pytest.mark.parametrize("kind", PLACES)
+def test_a_profile_is_given_for_a_purpose_to_whoever_may_have_it(kind: str, assumed: bool) -> None:
+    unstated = {PERSONALISE: assumed, MARKETING: not assumed}
+    with place(kind) as where, closing(open_store(where, strong=STRONG, unstated=unstated)) as store:
+        web, crm = uses("web:1", [1]), uses("crm:1", [2])
+        append(store, *web, *crm)
+        store.identities.link("web:1", "crm:1")
+        both = profile_of(web + crm)
+        for purpose, silence in unstated.items():
+            assert store.consents.profile("crm:1", purpose) == (both if silence else None)
+            assert store.consents.profile("web:stranger", purpose) == (EMPTY if silence else None)
+        for given_ in (True, False, True):
+            store.consents.state("web:1", {PERSONALISE: given_}, 1, "test")
+            assert store.consents.profile("crm:1", PERSONALISE) == (both if given_ else None)
+        store.persons.erase("crm:1", 5)
+        assert store.consents.profile("web:1", PERSONALISE) is None
+
+
 def test_the_newest_statement_of_a_purpose_holds_and_the_older_stay_on_record(store: Store) -> None:
     store.consents.state("crm:1", {PERSONALISE: False, MARKETING: True}, 10, "cli")
     assert not store.consents.allows("crm:1", PERSONALISE)

@@ -79,13 +79,16 @@ def test_whoever_declines_gets_what_a_stranger_gets_and_no_profile_is_read(
     refuse(client)
     store = site_of(client).store
 
-    def read(identity: str) -> Profile:
-        raise AssertionError(f"{identity} was read")
+    def read(*what: object) -> Profile:
+        raise AssertionError(f"{what} was read")
 
     monkeypatch.setattr(store.events, "profile", read)
+    monkeypatch.setattr("recommender.stores.sqlite.consents.add_up", read)
     monkeypatch.setattr(store.identities, "find", read)
     monkeypatch.setattr(store.ledger, "given", read)
     assert calls(client, "crm:1") == stranger
+    agreeing = client.post("/v1/recommend", json=PAGE | {"customer": "crm:2"})
+    assert agreeing.status_code == 500  # somebody's who agrees is read, as this test notices
 
 
 def test_consent_that_is_given_again_counts_in_the_next_answer_with_all_that_came_meanwhile(client: TestClient) -> None:

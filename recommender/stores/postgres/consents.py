@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 
 from recommender.consent import Purpose, Statement, holds
+from recommender.profile import Profile
+from recommender.stores.layout import PART, PART_BITS, add_up
 from recommender.stores.postgres.database import WHO, Connection, Database, hold, rows
 from recommender.stores.postgres.identities import enter
 from recommender.stores.postgres.tombstones import Tombstones
@@ -11,10 +13,21 @@ _OF_CUSTOMER = """
 SELECT i.name, c.purpose, c.given, c.at, c.by FROM identities n JOIN identities i ON i.customer = n.customer
 JOIN consents c ON c.identity = i.id WHERE n.name = %s ORDER BY i.name, c.purpose, c.at
 """
+OF_CUSTOMER = f"""
+SELECT p.id, p.body FROM identities n JOIN identities i ON i.customer = n.customer
+JOIN parts p ON p.id BETWEEN i.id << {PART_BITS} AND (i.id << {PART_BITS}) + {PART} WHERE n.name = %s
+"""  # noqa: S608  the numbers are our own
 _STANDING = """
 SELECT c.identity, c.at, c.given FROM identities n JOIN identities i ON i.customer = n.customer
 LEFT JOIN consents c ON c.identity = i.id AND c.purpose = %s WHERE n.name = %s
 """
+_PROFILE = f"""
+{OF_CUSTOMER} AND NOT EXISTS (
+    SELECT 1 FROM identities j JOIN consents c ON c.identity = j.id AND c.purpose = %s
+    WHERE j.customer = n.customer AND NOT c.given
+)
+"""  # noqa: S608 - constants alone
+"""The parts of a customer who never said no: they are most, and one question is enough for them."""
 _STATE = """
 INSERT INTO consents SELECT i.id, %(purpose)s, greatest(%(at)s, (SELECT max(at) + 1 FROM consents c
 WHERE c.identity = i.id AND c.purpose = %(purpose)s)), %(given)s, %(by)s
@@ -46,6 +59,12 @@ class PostgresConsents:
             if not found and self._tombstones.among(connection, [identity]):
                 return False
         return holds(((name, at, given) for name, at, given in found if at is not None), self._unstated[purpose])
+
+    def profile(self, identity: str, purpose: Purpose) -> Profile | None:
+        parts = self._database.fetch(_PROFILE, identity, purpose.value) if self._unstated[purpose] else ()
+        if parts:
+            return add_up(parts)
+        return add_up(self._database.fetch(OF_CUSTOMER, identity)) if self.allows(identity, purpose) else None
 
     def history(self, identity: str) -> list[Statement]:
         found = self._database.fetch(_OF_CUSTOMER, identity)

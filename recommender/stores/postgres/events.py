@@ -27,7 +27,7 @@ from recommender.stores.layout import (
     newest,
     shortened,
 )
-from recommender.stores.postgres.consents import statements_of
+from recommender.stores.postgres.consents import OF_CUSTOMER, statements_of
 from recommender.stores.postgres.database import Connection, Database, many, number, rows
 from recommender.stores.postgres.identities import enrol
 from recommender.stores.postgres.items import name_items
@@ -35,10 +35,6 @@ from recommender.stores.postgres.tombstones import Tombstones
 from recommender.types import EventArray, IntArray
 
 _RANGE = f"BETWEEN i.id << {PART_BITS} AND (i.id << {PART_BITS}) + {PART}"
-_OF_CUSTOMER = f"""
-SELECT p.id, p.body FROM identities n JOIN identities i ON i.customer = n.customer JOIN parts p ON p.id {_RANGE}
-WHERE n.name = %s
-"""  # noqa: S608  the numbers are our own
 _OF_IDENTITY = "SELECT id, body FROM parts WHERE id BETWEEN %s AND %s ORDER BY id"
 _LAST = f"""
 SELECT l.id, l.body FROM unnest(%s::bigint[]) AS i(id) CROSS JOIN LATERAL (
@@ -112,11 +108,11 @@ class PostgresEvents:
         return outcome, name_items(connection, batch, np.sort(accepted), batch.items.keys() - self._items)
 
     def profile(self, identity: str) -> Profile:
-        return add_up(self._database.fetch(_OF_CUSTOMER, identity))
+        return add_up(self._database.fetch(OF_CUSTOMER, identity))
 
     def recent(self, identity: str, limit: int) -> list[StoredEvent]:
         with self._database.reading() as connection:
-            found = newest(rows(connection, _OF_CUSTOMER, identity), limit)
+            found = newest(rows(connection, OF_CUSTOMER, identity), limit)
             return [_told(connection, who, event) for who, event in found]
 
     def scan(self, batch: int = 20_000) -> Iterator[CustomerLog]:

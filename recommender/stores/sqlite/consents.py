@@ -5,8 +5,11 @@ from collections.abc import Mapping
 import apsw
 
 from recommender.consent import Purpose, Statement, holds
+from recommender.profile import Profile
+from recommender.stores.layout import add_up
 from recommender.stores.sqlite.database import Database, fetch
 from recommender.stores.sqlite.identities import enter
+from recommender.stores.sqlite.parts import OF_CUSTOMER
 from recommender.stores.sqlite.tombstones import Tombstones
 
 _OF_CUSTOMER = """
@@ -17,6 +20,13 @@ _STANDING = """
 SELECT c.identity, c.at, c.given FROM identities n CROSS JOIN identities i ON i.customer = n.customer
 LEFT JOIN consents c ON c.identity = i.id AND c.purpose = ?2 WHERE n.name = ?1
 """
+_PROFILE = f"""
+{OF_CUSTOMER} AND NOT EXISTS (
+    SELECT 1 FROM identities j CROSS JOIN consents c ON c.identity = j.id AND c.purpose = ?2
+    WHERE j.customer = n.customer AND NOT c.given
+)
+"""  # noqa: S608 - constants alone
+"""The parts of a customer who never said no: they are most, and one question is enough for them."""
 _STATE = """
 INSERT INTO consents SELECT i.id, ?2, max(?3, coalesce((SELECT max(at) + 1 FROM consents
 WHERE identity = i.id AND purpose = ?2), 0)), ?4, ?5 FROM identities n CROSS JOIN identities i
@@ -46,6 +56,12 @@ class SqliteConsents:
         if not rows and self._tombstones.among(self._database.reader(), [identity]):
             return False
         return holds(((name, at, bool(given)) for name, at, given in rows if at is not None), self._unstated[purpose])
+
+    def profile(self, identity: str, purpose: Purpose) -> Profile | None:
+        parts = self._database.fetch(_PROFILE, identity, purpose.value) if self._unstated[purpose] else ()
+        if parts:
+            return add_up(parts)
+        return add_up(self._database.fetch(OF_CUSTOMER, identity)) if self.allows(identity, purpose) else None
 
     def history(self, identity: str) -> list[Statement]:
         rows = self._database.fetch(_OF_CUSTOMER, identity)
