@@ -1,20 +1,22 @@
 """Kill the server while events come in, start it again, send again: is every acknowledged event there, once?
 
-    python -m benchmarks.drills.kill [--times 20] [--seed 7] [--home FOLDER] [--json]
+    python -m benchmarks.drills.kill [--times 20] [--seed 7] [--home FOLDER] [--postgres URL] [--json]
 
 Several clients send batches of events with ids of their own, of customers that
 all clients share and of new ones, ordered and late. A timer with a seed kills
 the server (SIGKILL) while they do. After the restart each client repeats the
 batch whose answer it did not see, and one that was acknowledged. In the end
 three witnesses count: GET /v1/customers of every customer (number of events,
-and the ids of the newest 1,000), the rows of the store's file read with
-Python's own sqlite3, and `murmeli doctor`, which compares the log with the
+and the ids of the newest 1,000), the rows of the store read with Python's own
+sqlite3 or with psycopg, and `murmeli doctor`, which compares the log with the
 profiles. A kill is the end of a process, not of the machine: that the system
-itself had the bytes on disk is SQLite's promise (synchronous FULL).
+itself had the bytes on disk is SQLite's promise (synchronous FULL), or
+PostgreSQL's. With --postgres the store is in a schema of its own there.
 """
 
 import argparse
 import http.client
+import os
 import random
 import sqlite3
 import subprocess
@@ -25,12 +27,15 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import psycopg
+
+from benchmarks.drills.postgres import schema
 from benchmarks.drills.service import Client, Service, print_account
 from benchmarks.measure import ROOT
 
@@ -144,26 +149,26 @@ class Report:
         return not (self.lost or self.twice or self.half_written or self.faults)
 
 
-def drill(home: Path, times: int, seed: int) -> Report:
-    """Kill a server of this home so many times; then count."""
+def drill(home: Path, times: int, seed: int, database: str | None = None) -> Report:
+    """Kill a server of this home so many times; then count. database: of an empty store; None: it is in the home."""
     moments = random.Random(seed)  # noqa: S311 - a drill, no secret
     senders = [Sender(number, seed) for number in range(CLIENTS)]
     report, ready = Report(), []
     for _ in range(times):
-        with Service(home) as service:
+        with Service(home, database) as service:
             ready.append(service.ready)
             _send_and_kill(service, senders, moments.uniform(0.01, LONGEST))
         report.kills += 1
         report.unseen += sum(sender.open is not None for sender in senders)
-    with Service(home) as service:
+    with Service(home, database) as service:
         ready.append(service.ready)
         with closing(service.client()) as client:
             for sender in senders:
                 sender.repeat(client)
             expected = _expected(senders)
             count_over_http(client, expected, report)
-    count_on_disk(home, expected, report)
-    _doctor(home, report)
+    count_on_disk(home, expected, report, database)
+    _doctor(home, report, database)
     report.batches = sum(len(sender.acknowledged) for sender in senders)
     report.acknowledged, report.customers = sum(map(len, expected.values())), len(expected)
     report.unseen_but_kept = sum(sender.kept for sender in senders)
@@ -207,21 +212,30 @@ def count_over_http(client: Client, expected: dict[str, Counter[str]], report: R
             report.lost += (ids - newest).total()
 
 
-def count_on_disk(home: Path, expected: dict[str, Counter[str]], report: Report) -> None:
-    query = "SELECT name, event_id FROM events JOIN identities ON identities.id = events.identity"
+def count_on_disk(home: Path, expected: dict[str, Counter[str]], report: Report, database: str | None = None) -> None:
     kept: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    with closing(sqlite3.connect(f"file:{home / 'murmeli.db'}?mode=ro", uri=True)) as connection:
-        for customer, event_id in connection.execute(query):
-            kept[customer][event_id] += 1
+    for customer, event_id in rows_of(home, database):
+        kept[customer][event_id] += 1
     for customer in expected.keys() | kept.keys():
         sent = expected.get(customer, Counter())
         report.lost += (sent - kept[customer]).total()
         report.twice += (kept[customer] - sent).total()
 
 
-def _doctor(home: Path, report: Report) -> None:
+def rows_of(home: Path, database: str | None) -> list[tuple[str, str]]:
+    """The identity and the id of every event, read past Murmeli."""
+    query = "SELECT name, event_id FROM events JOIN identities ON identities.id = events.identity"
+    if database:
+        with psycopg.connect(database) as server:
+            return server.execute(query).fetchall()
+    with closing(sqlite3.connect(f"file:{home / 'murmeli.db'}?mode=ro", uri=True)) as connection:
+        return connection.execute(query).fetchall()
+
+
+def _doctor(home: Path, report: Report, database: str | None) -> None:
     command = [sys.executable, "-m", "murmeli", "doctor", "--home", str(home), "--json"]
-    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=False)  # noqa: S603 - ourselves
+    environment = {**os.environ, **({"MURMELI_DATABASE": database} if database else {})}
+    done = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, check=False)  # noqa: S603 - ourselves
     if done.returncode:
         report.faults.append(f"murmeli doctor: {done.stdout.decode(errors='replace')}")
 
@@ -231,13 +245,14 @@ def main() -> None:
     parser.add_argument("--times", type=int, default=20)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--home", type=Path, help="a folder that is not there yet; it stays. Else one that goes away.")
+    parser.add_argument("--postgres", metavar="URL", help="keep the store there, in a schema of its own")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     started = time.perf_counter()
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as scratch, schema(given.postgres) if given.postgres else nullcontext() as url:
         home = given.home or Path(scratch) / "home"
         home.mkdir(parents=True)
-        report = drill(home, given.times, given.seed)
+        report = drill(home, given.times, given.seed, url)
     print_account(asdict(report) | {"ok": report.ok, "seconds": time.perf_counter() - started}, given.json)
     sys.exit(not report.ok)
 

@@ -1,11 +1,14 @@
 """A server in a process of its own, asked over HTTP: what a front end has of Murmeli, and nothing more."""
 
 import http.client
+import os
 import re
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -49,18 +52,28 @@ class Client:
 class Service:
     """`murmeli serve` on a free port, ready when the block begins and killed when it ends.
 
-    key: an admin's. ready: seconds from the start of the process to the first answer of /readyz.
+    database: where the store lies, in the home where None. options: of the command. key: an admin's.
+    ready: seconds from the start of the process to the first answer of /readyz.
     """
 
-    def __init__(self, home: Path) -> None:
-        self._home = home
-        self.key = key_to(home)
+    def __init__(self, home: Path, database: str | None = None, *options: str) -> None:
+        self._home, self._options = home, options
+        self._environment = {**os.environ, **({"MURMELI_DATABASE": database} if database else {})}
+        self.key = key_to(home, database)
 
     def __enter__(self) -> Self:
         started = time.perf_counter()
         self._log = open(self._home / "serve.log", "ab")
         command = [sys.executable, "-m", "murmeli", "serve", "--home", str(self._home), "--port", "0"]
-        self._process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=self._log, text=True)  # noqa: S603 - ourselves
+        self._process = subprocess.Popen(  # noqa: S603 - ourselves
+            [*command, *self._options],
+            cwd=ROOT,
+            env=self._environment,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            text=True,
+            start_new_session=True,
+        )
         try:
             assert self._process.stdout  # noqa: S101 - asked for above
             line = self._process.stdout.readline()
@@ -82,8 +95,9 @@ class Service:
         return Client(self.port, self.key)
 
     def kill(self) -> None:
-        """SIGKILL, and wait until the process is gone."""
-        self._process.kill()
+        """SIGKILL for it and its workers, and wait until the process is gone."""
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
         if self._process.stdout:
             self._process.stdout.close()

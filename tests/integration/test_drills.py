@@ -9,12 +9,20 @@ from benchmarks.drills import fresh, kill
 from recommender.events import Door
 from recommender.settings import Settings
 from recommender.stores import open_store
+from tests.contracts.places import schema
 
 
 def test_a_server_that_is_killed_while_events_come_in_loses_none_and_counts_none_twice(tmp_path: Path) -> None:
     report = kill.drill(tmp_path, times=3, seed=7)
     assert report.ok, report
     assert report.kills == 3
+    assert report.acknowledged > 0
+
+
+def test_a_server_on_postgresql_that_is_killed_loses_no_event_and_counts_none_twice(tmp_path: Path) -> None:
+    with schema() as url:
+        report = kill.drill(tmp_path, times=2, seed=7, database=url)
+    assert report.ok, report
     assert report.acknowledged > 0
 
 
