@@ -50,9 +50,9 @@ class Clock:
         setattr(owner, name, timed)
 
 
-def key_to(home: Path) -> str:
-    """A new key to a home, an admin's."""
-    with closing(open_store(home, strong=load_settings(home).strong)) as store:
+def key_to(home: Path, database: str | None = None) -> str:
+    """A new key to a home, an admin's. database: where its store lies, in the home where None."""
+    with closing(open_store(database or home, strong=load_settings(home).strong)) as store:
         return new_key(store.keys, Secret(home), Role.ADMIN, "benchmark")[1]
 
 

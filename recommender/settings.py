@@ -120,7 +120,7 @@ class Serving(_Table):
     host: str = Field(default="127.0.0.1", description="the address to listen on; the default is this machine alone")
     port: int = Field(default=8787, ge=0, le=65535, description="the port to listen on")
     deadline_ms: int = Field(
-        default=250, ge=1, description="how long an answer waits for its profile and ranks, before popularity answers"
+        default=500, ge=1, description="how long an answer waits for its profile and ranks, before popularity answers"
     )
     ledger_days: int = Field(default=90, ge=1, description="how long recommendations stay on the ledger")
 

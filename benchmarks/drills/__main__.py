@@ -1,33 +1,43 @@
 """All drills, one after another, each in a process of its own; exit code 1 where a promise is broken.
 
-python -m benchmarks.drills [NAME ...] [--short]
+python -m benchmarks.drills [NAME ...] [--short] [--postgres URL]
 """
 
 import argparse
+import os
 import subprocess
 import sys
 import time
 
 from benchmarks.measure import ROOT, print_table
 
+USUAL = "postgresql://postgres@127.0.0.1:5432/postgres"
+
 DRILLS: dict[str, tuple[list[str], list[str]]] = {
     "kill": (["--times", "200"], ["--times", "10"]),
+    "kill-on-postgres": (["--times", "200", "--postgres", "URL"], ["--times", "10", "--postgres", "URL"]),
     "fresh": (["--times", "1000"], ["--times", "50"]),
+    "artefacts": ([], []),
+    "disk_full": ([], []),
+    "replicas": (["--minutes", "5", "--postgres", "URL"], ["--minutes", "0.5", "--postgres", "URL"]),
+    "soak": (["--minutes", "30"], ["--minutes", "1"]),
 }
-"""By name, the arguments of the whole drill and of a short one; each is a module here."""
+"""By name, the arguments of the whole drill and of a short one; each is a module here, but for `-on-` and more."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("names", nargs="*", choices=[*DRILLS, []], help="those to run; else all")
     parser.add_argument("--short", action="store_true")
+    parser.add_argument("--postgres", metavar="URL", default=os.environ.get("MURMELI_TEST_DATABASE", USUAL))
     given = parser.parse_args()
     rows = []
     for name in given.names or DRILLS:
-        arguments = DRILLS[name][given.short]
+        arguments = [given.postgres if word == "URL" else word for word in DRILLS[name][given.short]]
         print(f"\n## {name} {' '.join(arguments)}\n", flush=True)
         started = time.perf_counter()
-        done = subprocess.run([sys.executable, "-m", f"benchmarks.drills.{name}", *arguments], cwd=ROOT, check=False)  # noqa: S603 - ourselves
+        module = f"benchmarks.drills.{name.partition('-on-')[0]}"
+        done = subprocess.run([sys.executable, "-m", module, *arguments], cwd=ROOT, check=False)  # noqa: S603 - ourselves
         rows.append((name, "kept" if done.returncode == 0 else "broken", time.perf_counter() - started))
     print()
     print_table(("drill", "promise", "seconds"), rows)

@@ -31,13 +31,17 @@ class Client:
 
     def ask(self, method: str, path: str, body: object = None, query: Mapping[str, object] | None = None) -> Any:  # noqa: ANN401 - JSON
         """The parsed answer. Raises RuntimeError where it is a problem document, which it tells."""
-        where = f"{path}?{urlencode(query)}" if query else path
-        self._connection.request(method, where, None if body is None else orjson.dumps(body), self._headers)
+        status, content = self.answer(method, f"{path}?{urlencode(query)}" if query else path, body)
+        if status >= 400:
+            raise RuntimeError(f"{method} {path}: {status} {content}")
+        return content
+
+    def answer(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
+        """The status, and what was parsed, be it a problem document."""
+        self._connection.request(method, path, None if body is None else orjson.dumps(body), self._headers)
         answer = self._connection.getresponse()
         text = answer.read()
-        if answer.status >= 400:
-            raise RuntimeError(f"{method} {path}: {answer.status} {text.decode(errors='replace')}")
-        return orjson.loads(text) if text else None
+        return answer.status, orjson.loads(text) if text else None
 
     def text(self, path: str) -> str:
         """What a route answers that speaks no JSON."""
@@ -89,6 +93,11 @@ class Service:
             raise
         self.ready = time.perf_counter() - started
         return self
+
+    @property
+    def pid(self) -> int:
+        """The process."""
+        return self._process.pid
 
     def client(self) -> Client:
         """A new connection."""

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.drills import fresh, kill
+from benchmarks.drills import artefacts, disk_full, fresh, kill, replicas, soak
 from recommender.events import Door
 from recommender.settings import Settings
 from recommender.stores import open_store
-from tests.contracts.places import schema
+from tests.contracts.places import reachable, schema
 
 
 def test_a_server_that_is_killed_while_events_come_in_loses_none_and_counts_none_twice(tmp_path: Path) -> None:
@@ -24,6 +24,36 @@ def test_a_server_on_postgresql_that_is_killed_loses_no_event_and_counts_none_tw
         report = kill.drill(tmp_path, times=2, seed=7, database=url)
     assert report.ok, report
     assert report.acknowledged > 0
+
+
+def test_two_replicas_lose_double_and_fail_nothing_while_one_is_killed_and_the_model_changes() -> None:
+    account = replicas.drill(reachable(), minutes=0.15, seed=7, customers=30)
+    assert account.ok, account
+    assert account.cut > 0
+    assert account.acknowledged > 0
+
+
+def test_a_damaged_model_is_refused_with_a_reason_and_the_old_one_serves_on() -> None:
+    with fresh.trained_home(customers=30) as home:
+        account = artefacts.drill(home)
+    assert account["wrong"] == []
+    assert all(account["reasons"].values())
+
+
+@pytest.mark.parametrize("way", disk_full.WAYS)
+def test_a_full_disk_refuses_events_and_nothing_else_until_there_is_room(way: str) -> None:
+    if way == "tmpfs" and not disk_full.may_mount():
+        pytest.skip("this user may not mount a file system")
+    account = disk_full.drill(way)
+    assert account["ok"], account
+    assert account["events_until_full"] > 0
+
+
+def test_a_server_under_load_answers_everything_and_keeps_its_files_bounded(tmp_path: Path) -> None:
+    account = soak.drill(tmp_path, minutes=0.05)
+    assert account.failed == 0
+    assert account.calls > 0
+    assert account.largest_wal_mb > 0
 
 
 def test_every_answer_knows_the_event_before_it() -> None:
