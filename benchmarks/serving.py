@@ -1,148 +1,140 @@
-"""The HTTP service under load, beside the least that FastAPI does: the same call checked, a constant answer.
+"""Pages over HTTP under load, beside constant answers of FastAPI and of a bare ASGI application in the same run.
 
-    python -m benchmarks.serving [--home HOME] [--seconds 5]
+    python -m benchmarks.serving [--seconds 5] [--items 1000 10000 100000] [--folder FOLDER]
 
-The machine is shared with the load generator, so the server's CPU time per
-request is the figure; rate and latency are shown beside it. HOME is written
-to: events of 500 customers and 200 features, unless it has its own.
+The machine is shared with the load generator, so the server's CPU time per call
+is the figure, and its ratio to FastAPI's constant answer; rate and latency are
+shown beside it. Features: 200, the model trained for real on a simulated log,
+customers with 500, 4,096 and 16,384 events. Content: see benchmarks/world.py.
+With --folder the homes stay there for the next run; 1000000 items take 2 GB.
 """
 
 import argparse
 import asyncio
-import os
 import random
-import re
-import subprocess
-import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from benchmarks.measure import ROOT, key_to, print_table
+from benchmarks.load import Call, Seen, Target, load, server, serving
+from benchmarks.measure import print_table
+from benchmarks.world import CUSTOMERS, LENGTHS, customers_of, make_content_home, make_features_home
 
-CUSTOMERS, FEATURES, BATCH = 500, 200, 500
-_SERVICE = "import sys, pathlib; from serving.bootstrap import serve; serve(pathlib.Path(sys.argv[1]), port=0)"
-_FLOOR = "from benchmarks.serving import floor; floor()"
+FLOOR = "from benchmarks.serving import floor; floor()"
+BARE = "from benchmarks.serving import bare; bare()"
+CONNECTIONS = 64
+PAGE = "/v1/recommend"
+HEAD = ("call", "connections", "calls/s", "server CPU us/call", "ratio", "p50 ms", "p99 ms", "not 200")
 
-Call = tuple[str, Callable[[], object]]
 
-
-def floor() -> None:
-    """The service's own models around a constant, on bare FastAPI; says its address as the service does."""
-    import uvicorn
-    from fastapi import FastAPI
-
-    from serving.answers import RecommendationOut
-    from serving.bootstrap import listen, say, url_of
-    from serving.schemas import RecommendCall
-
+def _constant() -> dict[str, Any]:
     items = [{"item": f"feature-{n}", "score": 0.123456, "reason": "habit", "propensity": 1.0} for n in range(6)]
     slots = [{"placement": "home.features", "items": items}]
-    constant = {"recommendation_id": "0" * 32, "model": "main/1", "degraded": [], "slots": slots}
-    app = FastAPI()
+    return {"recommendation_id": "0" * 32, "model": "main/1", "degraded": [], "slots": slots}
 
-    @app.post("/v1/recommend", response_model=RecommendationOut)
-    async def recommend(_: RecommendCall) -> dict[str, Any]:
-        return constant
+
+def _listen(app: Any) -> None:  # noqa: ANN401 - an ASGI application
+    import uvicorn
+
+    from serving.bootstrap import listen, say, url_of
 
     listener = listen("127.0.0.1", 0)
     say(url_of(listener))
     uvicorn.Server(uvicorn.Config(app, access_log=False, log_level="error")).run(sockets=[listener])
 
 
-@contextmanager
-def server(program: str, *arguments: str) -> Iterator[tuple[int, int]]:
-    """A server in a process of its own: its port and process id."""
-    command = [sys.executable, "-c", program, *arguments]
-    quiet = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
-    with subprocess.Popen(command, cwd=ROOT, env=quiet, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
-        assert process.stdout  # noqa: S101 - for the type checker: it is a pipe
-        try:
-            found = re.search(r"http://127\.0\.0\.1:(\d+)", process.stdout.readline())
-            if not found:
-                raise RuntimeError("The server did not say its address.")
-            yield int(found[1]), process.pid
-        finally:
-            process.terminate()
+def floor() -> None:
+    """The service's own models around a constant, on bare FastAPI."""
+    from fastapi import FastAPI
+
+    from serving.answers import RecommendationOut
+    from serving.schemas import RecommendCall
+
+    app, constant = FastAPI(), _constant()
+
+    @app.post(PAGE, response_model=RecommendationOut)
+    async def recommend(_: RecommendCall) -> dict[str, Any]:
+        return constant
+
+    _listen(app)
 
 
-def cpu_seconds(pid: int) -> float:
-    """User and system time of a process, from /proc."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+def bare() -> None:
+    """The same constant, made JSON anew each time, with nothing in front."""
+    constant = _constant()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 - ASGI
+        if scope["type"] == "http":
+            orjson.loads((await receive())["body"])
+            body = orjson.dumps(constant)
+            headers = [(b"content-length", str(len(body)).encode()), (b"content-type", b"application/json")]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await send({"type": "http.response.body", "body": body})
+
+    _listen(app)
 
 
-async def load(port: int, pid: int, call: Call, connections: int, seconds: float, key: str = "") -> list[object]:
-    """Keep so many connections busy; requests a second, server CPU us a request, p50 and p99 in ms, other than 200."""
-    took: list[float] = []
-    wrong = 0
-    path, body = call
-    head = f"POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nauthorization: Bearer {key}\r\n"
-
-    async def client(end: float) -> None:
-        nonlocal wrong
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        while time.perf_counter() < end:
-            content = orjson.dumps(body())
-            started = time.perf_counter()
-            writer.write(f"{head}content-length: {len(content)}\r\n\r\n".encode() + content)
-            answer = (await reader.readuntil(b"\r\n\r\n")).lower()
-            await reader.readexactly(int(answer.split(b"content-length: ")[1].split(b"\r\n")[0]))
-            took.append(time.perf_counter() - started)
-            wrong += not answer.startswith(b"http/1.1 200")
-        writer.close()
-
-    started, cpu = time.perf_counter(), cpu_seconds(pid)
-    await asyncio.gather(*(client(started + seconds) for _ in range(connections)))
-    elapsed, cpu = time.perf_counter() - started, cpu_seconds(pid) - cpu
-    took.sort()
-    n = len(took)
-    return [n / elapsed, cpu / n * 1e6, took[n // 2] * 1e3, took[n * 99 // 100] * 1e3, wrong]
-
-
-def calls() -> tuple[Call, Call, Call]:
-    """One event, a batch of them, and a page; customers and items drawn at random."""
+def page_of(customers: list[str], *slots: tuple[str, int]) -> Call:
+    """Pages with these slots, of customers drawn at random."""
     draw = random.Random(7)  # noqa: S311 - not a secret
-    run, number = f"{time.time_ns():x}", iter(range(10**12))
+    wanted = [{"placement": placement, "k": k} for placement, k in slots]
 
-    def event() -> dict[str, object]:
-        who, what = f"crm:{draw.randrange(CUSTOMERS)}", f"feature-{draw.randrange(FEATURES)}"
-        return {"event_id": f"{run}-{next(number)}", "customer": who, "type": "use", "item": what, "channel": "mobile"}
+    def body() -> object:
+        return {"customer": draw.choice(customers), "slots": wanted, "context": {"channel": "mobile"}}
 
-    def page() -> dict[str, object]:
-        slots = [{"placement": "home.features", "k": 6}]
-        return {"customer": f"crm:{draw.randrange(CUSTOMERS)}", "slots": slots, "context": {"channel": "mobile"}}
+    return PAGE, body
 
-    events = "/v1/events"
-    return (events, event), (events, lambda: [event() for _ in range(BATCH)]), ("/v1/recommend", page)
+
+def measure(rows: list[list[object]], target: Target, name: str, call: Call, seconds: float) -> Seen:
+    """Warm up, load, note."""
+    asyncio.run(load(target, call, 8, 0.5))
+    seen = asyncio.run(load(target, call, CONNECTIONS, seconds))
+    alone = asyncio.run(load(target, call, 2, seconds / 2))
+    rows.append([name, CONNECTIONS, seen.rate, seen.cpu, seen.cpu, seen.p50, seen.p99, seen.wrong])
+    rows.append([name, 2, alone.rate, alone.cpu, alone.cpu, alone.p50, alone.p99, alone.wrong])
+    return seen
+
+
+def pages(folder: Path, items: list[int]) -> Iterator[tuple[str, Path, Call, int]]:
+    """What is measured of Murmeli: a name, a home, the call, and the workers."""
+    features = folder / "features"
+    if not features.exists():
+        make_features_home(features)
+    for length in LENGTHS:
+        yield f"6 of 200 features, {length:,} events", features, page_of(customers_of(length), ("home.features", 6)), 1
+    yield "the same, 500 events, 2 workers", features, page_of(customers_of(500), ("home.features", 6)), 2
+    for size in items:
+        home = folder / f"content-{size}"
+        if not home.exists():
+            make_content_home(home, size)
+        customers = [f"crm:{number}" for number in range(CUSTOMERS)]
+        yield f"20 of {size:,} content items", home, page_of(customers, ("home.content", 20)), 1
+    yield "the same, 2 workers", home, page_of(customers, ("home.content", 20)), 2
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--home", type=Path)
     parser.add_argument("--seconds", type=float, default=5)
+    parser.add_argument("--items", type=int, nargs="+", default=[1_000, 10_000, 100_000])
+    parser.add_argument("--folder", type=Path)
     chosen = parser.parse_args()
-    event, batch, page = calls()
-    with tempfile.TemporaryDirectory() as folder:
-        home = str(chosen.home or folder)
-        rows: list[list[object]] = []
-        key = key_to(Path(home))
-        with server(_SERVICE, home) as (port, pid):
-            for name, call, many in (
-                (f"events, {BATCH} a call", batch, 8),
-                ("one event", event, 64),
-                ("one event", event, 1),
-                ("one slot of 6", page, 64),
-            ):
-                rows.append([name, many, *asyncio.run(load(port, pid, call, many, chosen.seconds, key))])
-        with server(_FLOOR) as (port, pid):
-            rows.append(["FastAPI, constant answer", 64, *asyncio.run(load(port, pid, page, 64, chosen.seconds))])
-    print_table(["call", "connections", "calls/s", "server CPU us/call", "p50 ms", "p99 ms", "not 200"], rows)
+    rows: list[list[object]] = []
+    with tempfile.TemporaryDirectory() as scratch:
+        call = page_of(["crm:1"], ("home.features", 6))
+        with server(BARE) as target:
+            measure(rows, target, "raw ASGI, constant answer", call, chosen.seconds)
+        with server(FLOOR) as target:
+            unit = measure(rows, target, "FastAPI response_model, constant answer", call, chosen.seconds).cpu
+        for name, home, body, workers in pages(chosen.folder or Path(scratch), chosen.items):
+            with serving(home, workers) as target:
+                measure(rows, target, name, body, chosen.seconds)
+    for row, number in zip(rows, count(), strict=False):
+        rows[number] = [*row[:4], f"{float(str(row[4])) / unit:.2f}", *row[5:]]
+    print_table(HEAD, rows)
 
 
 if __name__ == "__main__":

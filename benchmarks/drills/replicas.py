@@ -81,6 +81,7 @@ class Load:
     """What all clients share."""
 
     port: int
+    key: str
     account: Account
     until: float
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -95,7 +96,7 @@ class Load:
             with self.lock:
                 self.account.requests += 1
             try:
-                with closing(Client(self.port)) as client:
+                with closing(Client(self.port, self.key)) as client:
                     answer: Answer = client.ask(method, path, body)
                     return answer
             except CUT as error:
@@ -169,7 +170,7 @@ def drill(server: str, minutes: float, seed: int, customers: int = 60) -> Accoun
         _publish_again(home)
         services = [stack.enter_context(Service(home, url)) for _ in range(2)]
         balancer = stack.enter_context(Balancer([service.port for service in services]))
-        load = Load(balancer.port, account, time.monotonic() + 60 * minutes)
+        load = Load(balancer.port, services[0].key, account, time.monotonic() + 60 * minutes)
         load.labels.append((time.monotonic() - REACHES - 1, "main/1"))
         with ThreadPoolExecutor(CLIENTS) as pool:
             running = [pool.submit(client, load, number, str(seed)) for number in range(CLIENTS)]

@@ -1,0 +1,68 @@
+"""The memory of a service with a large model, and how soon it is ready, by one worker and by two.
+
+    python -m benchmarks.memory [--items 100000] [--home HOME]
+
+Private memory is what a process has for itself (/proc/PID/smaps: Private_Clean
+and Private_Dirty); the model's arrays are mapped from their files, and in
+memory once for all workers.
+"""
+
+import argparse
+import asyncio
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks.drills.service import Service
+from benchmarks.load import Target, load
+from benchmarks.measure import print_table
+from benchmarks.serving import page_of
+from benchmarks.world import CUSTOMERS, make_content_home
+
+
+def private_mb(pid: int) -> float:
+    """What a process has for itself."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Private_")) / 1024
+
+
+def mapped_mb(pid: int, folder: Path) -> tuple[float, float]:
+    """How much of the files in a folder a process has mapped and in memory; and how much of that is its own copy."""
+    resident = private = 0
+    ours = False
+    for line in Path(f"/proc/{pid}/smaps").read_text().splitlines():
+        words = line.split()
+        if "-" in words[0] and ":" not in words[0]:
+            ours = len(words) > 5 and words[5].startswith(str(folder))
+        elif ours and words[0] == "Rss:":
+            resident += int(words[1])
+        elif ours and words[0] == "Private_Dirty:":
+            private += int(words[1])
+    return resident / 1024, private / 1024
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--items", type=int, default=100_000)
+    parser.add_argument("--home", type=Path, help="one that `benchmarks.serving --folder` left")
+    chosen = parser.parse_args()
+    rows: list[list[object]] = []
+    with tempfile.TemporaryDirectory() as scratch:
+        home = chosen.home or Path(scratch) / "home"
+        if not home.exists():
+            make_content_home(home, chosen.items)
+        call = page_of([f"crm:{number}" for number in range(CUSTOMERS)], ("home.content", 20))
+        for workers in (1, 2):
+            with Service(home, None, "--workers", str(workers)) as service:
+                target = Target(service.port, service.pid, service.key)
+                asyncio.run(load(target, call, 16, 3))
+                time.sleep(1)
+                for number, pid in enumerate(target.processes()):
+                    role = "supervisor" if workers > 1 and number == 0 else "worker"
+                    mapped, copied = mapped_mb(pid, (home / "models").resolve())
+                    rows.append([workers, role, private_mb(pid), mapped, copied, service.ready])
+    print_table(("workers", "process", "private MB", "model mapped MB", "of it copied MB", "ready s"), rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,150 @@
+"""Homes to measure in: features with a model trained for real, content of any size with a made-up one.
+
+The content model has the sources and the shapes that `murmeli train` gives a
+catalogue of that size, filled at random: what a page costs depends on the
+shapes, and fitting a million items would take hours.
+"""
+
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from recommender.bundle import Array, LogRange, Manifest
+from recommender.events import Defaults
+from recommender.history import Context
+from recommender.model import KindModel, Model, column_names, model_arrays, model_kinds, untrained
+from recommender.ranker import Ranker
+from recommender.registry import MAIN, Registry
+from recommender.settings import Settings
+from recommender.sources import SOURCES
+from recommender.sources.base import Source, from_arrays
+from recommender.stores import open_store
+from recommender.types import FloatArray, Kind, codes64
+
+FEATURES = 200
+LENGTHS = {500: 200, 4_096: 20, 16_384: 10}
+"""Events of a customer, and how many such customers there are."""
+FAVOURITES = 30
+STAY = 0.7
+"""How often the next step is the usual one after the last."""
+START = 1_750_000_000_000
+STEP = 20 * 60_000
+
+DIMENSIONS = 128
+NEIGHBOURS = 50
+USES = 50
+"""Of a customer of content."""
+CUSTOMERS = 200
+
+Rng = np.random.Generator
+
+
+def customers_of(length: int) -> list[str]:
+    """The customers of the features' home who have so many events."""
+    return [f"crm:{length}-{number}" for number in range(LENGTHS[length])]
+
+
+def make_features_home(home: Path) -> None:
+    """200 features, customers with habits of their own, and the model that `murmeli train` makes of their log."""
+    from training.pipeline import train
+
+    rng, settings = np.random.default_rng(7), Settings()
+    rows = [
+        (START + number * STEP, customer, item)
+        for length in LENGTHS
+        for customer in customers_of(length)
+        for number, item in enumerate(_steps(rng, length))
+    ]
+    _import(home, rows, Kind.FEATURE)
+    with closing(open_store(home, strong=settings.strong)) as store:
+        train(store, Registry(home / "models"), settings, promote=True, progress=lambda *_: None)
+
+
+def _steps(rng: Rng, length: int) -> list[str]:
+    """What one customer does: mostly the usual next step, else one of the favourites."""
+    favourites = rng.choice(FEATURES, FAVOURITES, replace=False, p=_zipf(FEATURES))
+    after, drawn = rng.permutation(FAVOURITES), rng.choice(FAVOURITES, length, p=_zipf(FAVOURITES))
+    stays, now, steps = rng.random(length) < STAY, 0, []
+    for other, stay in zip(drawn.tolist(), stays.tolist(), strict=True):
+        now = int(after[now]) if stay else other
+        steps.append(f"feature-{favourites[now]}")
+    return steps
+
+
+def _zipf(size: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    share = 1 / np.arange(1, size + 1)
+    return np.asarray(share / share.sum())
+
+
+def make_content_home(home: Path, items: int) -> None:
+    """So many content items, a model of them, and customers who used some."""
+    rng = np.random.default_rng(7)
+    names = [f"item-{number}" for number in range(items)]
+    used = rng.choice(items, (CUSTOMERS, USES))
+    rows = [(START + n * STEP, f"crm:{who}", names[item]) for who, own in enumerate(used) for n, item in enumerate(own)]
+    _import(home, rows, Kind.CONTENT)
+    order = np.argsort(codes64(names))
+    publish_content(home, [names[at] for at in order], rng)
+
+
+def publish_content(home: Path, names: Sequence[str], rng: Rng) -> int:
+    """Publish a model of these items, in order of their codes, and put it in use; its number."""
+    sources = _sources(len(names), rng)
+    columns = column_names(sources)
+    weights = np.ones((1, len(columns)), np.float32)
+    content = KindModel(codes64(names), names, sources, Ranker(columns, weights))
+    model = Model({**untrained().kinds, Kind.CONTENT: content})
+    span = LogRange(first=START, last=START, events=CUSTOMERS * USES, customers=CUSTOMERS)
+    manifest = Manifest(code_version="benchmark", seed=7, configuration={}, log=span, kinds=model_kinds(model))
+    registry = Registry(home / "models")
+    return registry.promote(MAIN, registry.publish(MAIN, model_arrays(model), manifest))
+
+
+def _sources(items: int, rng: Rng) -> tuple[Source, ...]:
+    """Popularity, neighbours, factors and the graph, as for a log without a clock."""
+
+    def table(*shape: int) -> FloatArray:
+        return np.asarray((rng.random(shape, np.float32) - 0.5) / 8, np.float32)
+
+    waves = min(DIMENSIONS, items // 4)
+    share = np.log(_zipf(items)).astype(np.float32)
+    near = np.sort(rng.integers(0, items, (items, NEIGHBOURS), np.int32), axis=1).ravel()
+    made: dict[str, dict[str, Array]] = {
+        "popularity": {"log_share": rng.permutation(share), "new": np.array(share.min(), np.float32)},
+        "neighbours": {
+            "starts": np.arange(items + 1, dtype=np.int64) * NEIGHBOURS,
+            "item": near,
+            "weight": rng.random(near.size, np.float32),
+        },
+        "factors": {
+            "factors": table(items, waves),
+            "gram": np.eye(waves, dtype=np.float32) * items / 100,
+            "alpha": np.array(40, np.float32),
+        },
+        "graph": {
+            "used": table(items, 2 * waves),
+            "found": table(items, 2 * waves),
+            "spread": table(2 * waves, waves),
+            "region": table(items, waves),
+        },
+    }
+    return tuple(from_arrays(SOURCES[name], arrays) for name, arrays in made.items())
+
+
+def _import(home: Path, rows: Sequence[tuple[int, str, str]], kind: Kind) -> None:
+    from training.importers import import_events
+
+    home.mkdir(parents=True, exist_ok=True)
+    log = home / "log.csv"
+    log.write_text("at,customer,item\n" + "".join(f"{at},{who},{what}\n" for at, who, what in sorted(rows)), "utf-8")
+    with closing(open_store(home, strong=Settings().strong)) as store:
+        import_events(
+            store.events, [log], zone=ZoneInfo("UTC"), defaults=Defaults("use", kind), rejects_path=home / "rejects"
+        )
+
+
+NOW = Context(now=START + 20_000 * STEP)
+"""When questions are asked: after everything."""
