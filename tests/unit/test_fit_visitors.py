@@ -10,6 +10,7 @@ from recommender.errors import MurmeliError
 from recommender.history import Items
 from recommender.model import KindModel
 from recommender.settings import Training
+from recommender.sources.base import from_arrays
 from recommender.sources.ease import Ease
 from recommender.sources.sets import SIZES, Sets
 from recommender.sources.usage import Matrix
@@ -133,7 +134,8 @@ def test_the_slope_is_that_of_the_surprise() -> None:
 def test_serving_computes_what_training_computed_and_models_of_the_first_version_as_ever(rectified: bool) -> None:
     used, weights = several(12, 7), start(7)
     questions = ask(used, np.random.default_rng(1))
-    source = Sets(**weights, steps=np.array(1), **({"rectified": np.array(True)} if rectified else {}))
+    first = {name: np.asarray(one) for name, one in weights.items()} | {"steps": np.array(1)}
+    source = from_arrays(Sets, first | ({"rectified": np.array(True)} if rectified else {}))
     items = items_of([f"item-{number}" for number in range(7)])
     root = np.sqrt(questions.given.sum(axis=1))[:, None] if not rectified else 1
     size = questions.inputs[:, [7 + at for at in range(len(SIZES) + 1)]] @ weights["inward"][7:]
