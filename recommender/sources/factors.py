@@ -1,7 +1,7 @@
 """Factors: a few dozen hidden tastes, of which every item and every customer has a share."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
@@ -17,13 +17,15 @@ class Factors:
     """Item factors of implicit alternating least squares; the customer's are solved for when they ask.
 
     factors: shape (known, f). gram: shape (f, f), factors' factors plus the regularisation on its
-    diagonal. alpha: shape (), the confidence in a use of weight 1; anything not used has confidence 1.
+    diagonal; inverse: its inverse, or empty in a model from before it was kept. alpha: shape (), the confidence in
+    a use of weight 1; anything not used has confidence 1.
     Hu, Koren & Volinsky, "Collaborative filtering for implicit feedback datasets", 2008.
     """
 
     factors: FloatArray
     gram: FloatArray
     alpha: FloatArray
+    inverse: FloatArray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
 
     name: ClassVar[str] = "factors"
     reason: ClassVar[str] = "fits your taste"
@@ -46,5 +48,18 @@ class Factors:
     def fold_in(self, used: FloatArray, weight: FloatArray) -> FloatArray:
         """The customer's factors, shape (f,), from those of what they used, shape (t, f), and its weights."""
         confidence = weight * self.alpha
+        if used.shape[0] < self.inverse.shape[0]:
+            return self._fold_in_few(used, confidence)
         normal = self.gram + (used.T * (confidence - 1)) @ used
         return np.asarray(np.linalg.solve(normal, confidence @ used), np.float32)
+
+    def _fold_in_few(self, used: FloatArray, confidence: FloatArray) -> FloatArray:
+        """The same by as many equations as there are used items, where these are fewer than factors.
+
+        The customer is inverse used' a, and putting that into the normal equations leaves (1 + D K) a = confidence
+        with D = confidence - 1 and K = used inverse used'.
+        """
+        solved = used @ self.inverse
+        system = (confidence - 1)[:, None] * (solved @ used.T)
+        system[np.diag_indices_from(system)] += 1
+        return np.asarray(np.linalg.solve(system, confidence) @ solved, np.float32)

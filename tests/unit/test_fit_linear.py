@@ -1,5 +1,7 @@
 """The fits of the sources that learn from who used what, each against a second formula or a world on paper."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from implicit.cpu.als import AlternatingLeastSquares
@@ -160,6 +162,14 @@ def test_the_fold_in_solves_the_normal_equations() -> None:
     expected = np.linalg.solve(normal, found.factors.T @ (confidence * wanted))
     row = used[[1]]
     np.testing.assert_allclose(found.fold_in(found.factors[row.indices], row.data), expected, rtol=1e-3)
+
+
+def test_few_used_items_are_folded_in_as_many_are_and_as_before_the_inverse_was_kept() -> None:
+    found = fit_factors(random_usage(items=40), FactorSettings(factors=8, iterations=3), threads=1)
+    before = replace(found, inverse=np.zeros((0, 0), np.float32))
+    for few in (1, 3, 7, 8, 20):
+        used, weight = found.factors[:few], np.linspace(1, 2, few).astype(np.float32)
+        np.testing.assert_allclose(found.fold_in(used, weight), before.fold_in(used, weight), rtol=1e-3, atol=1e-5)
 
 
 def test_a_token_weighs_what_it_gathers_and_one_of_all_items_nothing() -> None:

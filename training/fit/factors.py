@@ -53,4 +53,5 @@ def fit_factors(weights: Matrix, settings: FactorSettings = FactorSettings(), th
         model.fit(for_implicit(weights, np.float32), show_progress=False)
         factors = np.ascontiguousarray(model.item_factors, np.float32)
         gram = factors.T @ factors + np.float32(settings.regularisation) * np.eye(settings.factors, dtype=np.float32)
-    return Factors(factors, gram, np.array(settings.alpha, np.float32))
+        inverse = np.linalg.inv(gram.astype(np.float64)).astype(np.float32)
+    return Factors(factors, gram, np.array(settings.alpha, np.float32), inverse)
