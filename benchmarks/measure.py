@@ -15,7 +15,7 @@ from typing import Any
 from recommender.keys import new_key
 from recommender.secrets import Secret
 from recommender.settings import load_settings
-from recommender.stores import open_store
+from recommender.stores import store_of
 from recommender.types import Role
 
 ROOT = Path(__file__).parent.parent
@@ -52,7 +52,7 @@ class Clock:
 
 def key_to(home: Path, database: str | None = None) -> str:
     """A new key to a home, an admin's. database: where its store lies, in the home where None."""
-    with closing(open_store(database or home, strong=load_settings(home).strong)) as store:
+    with closing(store_of(home, load_settings(home), database)) as store:
         return new_key(store.keys, Secret(home), Role.ADMIN, "benchmark")[1]
 
 

@@ -11,7 +11,7 @@ from recommender.events import system_clock
 from recommender.history import Context
 from recommender.page import Recommendation, SlotRequest
 from recommender.page import Request as Question
-from recommender.question import UNREAD
+from recommender.question import UNREAD, Read
 from recommender.recommender import Recommender
 from recommender.stores.base import first_id
 from serving.ledger import RECORDED
@@ -66,8 +66,13 @@ async def _recommend(site: Site, recommender: Recommender, question: Question, a
     degraded = site.degraded_answer(given.degraded)
     if degraded != given.degraded:
         given = replace(given, degraded=degraded)
-    site.record("recommend", question, given, after)
+    site.record("recommend", answered(question, read), given, after)
     return given
+
+
+def answered(question: Question, read: Read) -> Question:
+    """The question as it was answered: whoever does not agree was not personalised, whatever the call said."""
+    return question if read.personal else replace(question, personalise=False)
 
 
 def deadline(site: Site) -> float:

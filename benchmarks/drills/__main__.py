@@ -16,6 +16,8 @@ USUAL = "postgresql://postgres@127.0.0.1:5432/postgres"
 DRILLS: dict[str, tuple[list[str], list[str]]] = {
     "kill": (["--times", "200"], ["--times", "10"]),
     "kill-on-postgres": (["--times", "200", "--postgres", "URL"], ["--times", "10", "--postgres", "URL"]),
+    "erasure": (["--times", "50"], ["--times", "3"]),
+    "erasure-on-postgres": (["--times", "50", "--postgres", "URL"], ["--times", "3", "--postgres", "URL"]),
     "fresh": (["--times", "1000"], ["--times", "50"]),
     "artefacts": ([], []),
     "disk_full": ([], []),

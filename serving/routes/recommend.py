@@ -12,7 +12,7 @@ from recommender.question import UNREAD, Read
 from recommender.recommender import Recommender
 from recommender.types import Kind
 from serving.answers import ExplanationOut, RankingOut, RecommendationOut
-from serving.pages import deadline, page
+from serving.pages import answered, deadline, page
 from serving.requests import Route, answer
 from serving.schemas import (
     LONGEST_SAID,
@@ -59,7 +59,7 @@ async def rank(request: Request, call: RankCall) -> Response:
     kind = call.kind or _kind_of(recommender, call.candidates, read)
     ranked = recommender.rank(call.customer, call.candidates, kind, context, read)
     missing = ("profile",) if read is UNREAD else ()
-    return _ranking(site, recommender.model, "rank", question, ranked, missing)
+    return _ranking(site, recommender.model, "rank", answered(question, read), ranked, missing)
 
 
 @router.get("/v1/similar", response_model=RankingOut, summary="Similar items")

@@ -1,11 +1,12 @@
 """The drills of benchmarks/drills, in short; and that they would notice."""
 
 from collections import Counter
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
-from benchmarks.drills import artefacts, disk_full, fresh, kill, replicas, soak
+from benchmarks.drills import artefacts, disk_full, erasure, fresh, kill, replicas, soak
 from recommender.events import Door
 from recommender.settings import Settings
 from recommender.stores import open_store
@@ -62,6 +63,15 @@ def test_every_answer_knows_the_event_before_it() -> None:
     assert account["examples"] == []
     assert account["model"] == "main/1"
     assert account["checks"] == 20 * 6 + 4 * 6
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+def test_nobody_who_was_erased_is_served_or_exported_after_a_kill_and_late_events(kind: str, tmp_path: Path) -> None:
+    with schema() if kind == "postgres" else nullcontext() as database:
+        account = erasure.drill(tmp_path, times=1, seed=7, database=database)
+    assert account["examples"] == []
+    assert account["people"] >= 1
+    assert account["late"] >= 1
 
 
 @pytest.mark.parametrize(("sent", "lost", "twice"), [("ab", 0, 0), ("abc", 1, 0), ("a", 0, 1), ("ac", 1, 1)])

@@ -91,6 +91,14 @@ def test_whoever_declines_gets_what_a_stranger_gets_and_no_profile_is_read(
     assert agreeing.status_code == 500  # somebody's who agrees is read, as this test notices
 
 
+def test_the_ledger_says_who_was_not_personalised(client: TestClient) -> None:
+    calls(client, "crm:1")
+    refuse(client)
+    calls(client, "crm:1")
+    answers = [one for one in exported(client) if one["record"] == "answer"]
+    assert [one["personalised"] for one in answers] == [True] * 3 + [False] * 3
+
+
 def test_consent_that_is_given_again_counts_in_the_next_answer_with_all_that_came_meanwhile(client: TestClient) -> None:
     refuse(client)
     client.post("/v1/events", json=event(9, "pay-bill"))
