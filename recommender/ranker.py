@@ -38,9 +38,12 @@ OWN = "habit.uses-32"
 
 ROWS = 1 + (ORDERS + 1) * len(SEEN) + len(LENGTHS) + 1 + 2 + len(PAUSES) + 1
 
+AT_ONCE = 5
+"""Rows that count for one question."""
+
 
 def situation(query: Query) -> IntArray:
-    """The rows of weights that count for a question.
+    """Shape (AT_ONCE,): the rows of weights that count for a question.
 
     First the row that always counts, then one each for: how long a run of last steps was met before,
     and how often; how many uses there are; whether the last use repeated the one before it; how long ago it was.

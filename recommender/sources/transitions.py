@@ -28,8 +28,16 @@ CHAINS = {
 }
 """Ways to count what followed: a half-life, in times that the same steps were met, and a discount."""
 
-SKIPS = 3
-"""How many steps back a single step is still taken to matter."""
+_PACES = tuple(pace for pace, _ in CHAINS.values())
+_DISCOUNTS = np.array([[discount] for _, discount in CHAINS.values()])
+
+LOOSE = ("skip-2", "skip-3", "skip-2-3", "swapped")
+"""What else may be as it was before a use: the step two back, three back, both of these; the last two, swapped."""
+
+CLOSE = ("gap", "turn-1", "turn-2")
+"""The same beside the last step: the step three back; what followed the last step when it was met before, and the two
+times before.
+"""
 
 LONGEST = 32
 """A run of steps that was met before is followed back so far."""
@@ -70,7 +78,7 @@ class Transitions:
     @property
     def columns(self) -> tuple[str, ...]:
         own = (f"order-{order}-{chain}" for chain in CHAINS for order in range(1, ORDERS + 1))
-        return (*own, *(f"skip-{back}" for back in range(2, SKIPS + 1)), *RUNS, "others-1", "others-2")
+        return (*own, *LOOSE, *CLOSE, *RUNS, "others-1", "others-2")
 
     def score(self, queries: Sequence[Query]) -> list[Scores]:
         return [self._score(query) for query in queries]
@@ -117,23 +125,43 @@ def _union(mine: IntArray, others: list[IntArray], size: int) -> tuple[IntArray,
 
 
 def _own(query: Query) -> FloatArray:
-    """Shape (columns, m): log-shares of what the customer did next, less those of an item never used."""
-    mine, item, matches = used(query), query.history.item, steps(query).matches
+    """Shape (columns, m): log-shares of what the customer did next, less those of an item never used; then RUNS."""
+    mine, matches = used(query), steps(query).matches
     place, size = mine.place, mine.at.size
     count = tally(place, ages(BASE, place.size), size) + FAINT
-    base = _Share(count / count.sum(), FAINT / max(float(count.sum()), FAINT))
-    shares = []
-    for pace, discount in CHAINS.values():
-        share = base
-        for order in range(ORDERS):
-            if order < len(matches):
-                share = share.after(place[matches[order]], pace, discount)
-            shares.append(share)
-    for back in range(2, SKIPS + 1):
-        same = np.flatnonzero(item[:-back] == item[-back]) + back if item.size > back else item[:0]
-        shares.append(base.after(place[same], *CHAINS["cautious-64"]))
-    values = np.array([share.of / share.floor for share in shares], np.float32)
+    total = float(count.sum())
+    base = _Share((count / total)[None], np.array([[FAINT / max(total, FAINT)]]))
+    share, shares = base, []
+    for order in range(ORDERS):
+        if order < len(matches):
+            share = share.after(_counts(place[matches[order]], _PACES, size), _DISCOUNTS)
+        shares.append(share)
+    loose, close = _also(query)
+    counts = [_counts(place[after], _PACES[-1:], size) for after in (*loose, *close)]
+    also = base.beside(len(loose), shares[0], len(close)).after(np.concatenate(counts), _DISCOUNTS[-1:])
+    values = np.empty((len(CHAINS) * ORDERS + len(counts), size), np.float32)
+    chains = values[: len(CHAINS) * ORDERS].reshape(len(CHAINS), ORDERS, size)
+    for order, share in enumerate(shares):
+        chains[:, order] = share.of / share.floor
+    values[len(CHAINS) * ORDERS :] = also.of / also.floor
     return np.concatenate([np.log(values, out=values), _runs(query)])
+
+
+def _also(query: Query) -> tuple[tuple[IntArray, ...], tuple[IntArray, ...]]:
+    """For each of LOOSE, and of CLOSE, the uses, ascending, before which things stood as they stand now."""
+    item, matches = query.history.item, steps(query).matches
+    uses, none = item.size, item[:0]
+    if uses < 3:
+        return (none,) * len(LOOSE), (none,) * len(CLOSE)
+    one = matches[0] if matches else none
+    two, three = (np.flatnonzero(item[:-back] == item[-back]) + back if uses > back else none for back in (2, 3))
+    both, gap, swapped, then = two[two > 2], one[one > 2], one[one < uses - 1] + 1, item[one]
+    turn = one[1:][then[:-1] == then[-1:]]
+    turns = one[2:][(then[1:-1] == then[-1:]) & (then[:-2] == then[-2:-1])]
+    return (
+        (two, three, both[item[both - 3] == item[-3]], swapped[item[swapped - 1] == item[-2]]),
+        (gap[item[gap - 3] == item[-3]], turn, turns),
+    )
 
 
 def _runs(query: Query) -> FloatArray:
@@ -174,15 +202,32 @@ def _run(item: IntArray, at: int) -> int:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Share:
-    """Shares of what comes next. of: shape (m,), of the items once used; floor: of any other item."""
+    """Shares of what comes next, counted in r ways, or in one for all.
+
+    of: shape (r, m), of the items once used. floor: (r, 1), of any other item.
+    """
 
     of: Weights
-    floor: float
+    floor: Weights
 
-    def after(self, followers: IntArray, pace: int, discount: float) -> "_Share":
-        """The shares among these followers, oldest first, leaning on the ones at hand where they are few."""
-        count = tally(followers, ages(pace, followers.size), self.of.size)
+    def after(self, count: Weights, discount: Weights) -> "_Share":
+        """The shares by these counts of followers, leaning on the ones at hand where they are few.
+
+        count: shape (r, m). discount: (r, 1).
+        """
         given = np.minimum(count, discount)
-        freed = float(given.sum()) + LEAN
-        total = float(count.sum()) + LEAN
+        freed = given.sum(axis=1, keepdims=True) + LEAN
+        total = count.sum(axis=1, keepdims=True) + LEAN
         return _Share((count - given + freed * self.of) / total, freed * self.floor / total)
+
+    def beside(self, mine: int, other: "_Share", others: int) -> "_Share":
+        """The last way to count of each, so often."""
+        times = [mine, others]
+        of = np.repeat([self.of[-1], other.of[-1]], times, axis=0)
+        return _Share(of, np.repeat([self.floor[-1], other.floor[-1]], times, axis=0))
+
+
+def _counts(followers: IntArray, paces: Sequence[int], size: int) -> Weights:
+    """Shape (paces, size): how often each item followed, oldest first, at these half-lives."""
+    told = {pace: tally(followers, ages(pace, followers.size), size) for pace in paces}
+    return np.array([told[pace] for pace in paces])

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from recommender.model import KindModel
+from recommender.sources.base import Source
 from recommender.sources.habit import Habit
 from tests.unit.steps import letters, log_of_letters
+from training.dataset import Log
 from training.evaluation import Row
 from training.fit.kind import Subject, fit_by_habit
 from training.fit.popularity import fit_popularity
@@ -70,9 +72,11 @@ def test_small_logs_give_a_full_table(customers: tuple[str, ...]) -> None:
 def blended(subject: Subject) -> KindModel:
     """The ordered sources and their blend, as `fit_kind` has them for logs long enough to have a clock."""
     log, items = subject.log, subject.items
-    sources = (Habit(), fit_transitions(log, items), fit_popularity(log, items))
-    ranker = fit_ranker(log, items, sources, seed=1, since=np.diff(log.starts) // 2)
-    return KindModel(items.codes, items.ids, sources, ranker)
+
+    def fit(log: Log) -> tuple[Source, ...]:
+        return Habit(), fit_transitions(log, items), fit_popularity(log, items)
+
+    return KindModel(items.codes, items.ids, fit(log), fit_ranker(log, items, fit, seed=1))
 
 
 def switches(random: np.random.Generator) -> str:

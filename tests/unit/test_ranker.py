@@ -23,7 +23,7 @@ BY_HAND = Ranker(("one.sparse", "two.dense"), np.array([[2, 10]], np.float32))
 
 def learned(log: Log, items: Items, **options: object) -> tuple[Ranker, tuple[Source, ...]]:
     sources = (Habit(), fit_transitions(log, items), fit_popularity(log, items))
-    return fit_ranker(log, items, sources, seed=1, **options), sources  # type: ignore[arg-type]
+    return fit_ranker(log, items, lambda _: sources, seed=1, **options), sources  # type: ignore[arg-type]
 
 
 def probabilities(ranker: Ranker, sources: tuple[Source, ...], items: Items, text: str) -> np.ndarray:
@@ -148,12 +148,6 @@ def test_a_log_without_a_clock_can_be_learned_from() -> None:
     assert np.isfinite(ranker.weights).all()
 
 
-def test_without_situations_one_row_of_weights_serves_all() -> None:
-    ranker, sources = learned(log_of_letters("abcd" * 10), ITEMS, situations=False)
-    assert ranker.weights.shape == (1, len(ranker.columns))
-    assert probabilities(ranker, sources, ITEMS, "abcdab").argmax() == positions(ITEMS, "c")[0]
-
-
 def test_the_same_log_and_seed_give_the_same_weights() -> None:
     log = log_of_letters("abcdabdc" * 20, "bcad" * 20)
     one, two = (learned(log, ITEMS, limit=50)[0].weights for _ in range(2))
@@ -168,6 +162,6 @@ def test_a_question_is_asked_from_what_was_known_before_the_event() -> None:
 
 def test_a_stranger_sees_what_everybody_uses_though_no_stranger_was_learned_from() -> None:
     log = log_of_letters("ab" * 40 + "cd", "ba" * 40 + "c")
-    ranker, sources = learned(log, ITEMS, since=np.diff(log.starts) // 2)
+    ranker, sources = learned(log, ITEMS)
     told = probabilities(ranker, sources, ITEMS, "")
     assert told == pytest.approx(np.exp(sources[2].score([asked(ITEMS, "")])[0].values[0]), rel=0.01)

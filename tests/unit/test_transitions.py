@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from recommender.features import DEPTH, ORDERS, steps
-from recommender.sources.transitions import ALIKE, LONGEST, RUNS, Transitions
+from recommender.sources.transitions import ALIKE, CLOSE, LONGEST, LOOSE, RUNS, Transitions
 from recommender.types import FloatArray
 from tests.unit.steps import asked, column, letters, log_of_letters, positions
 from training.fit.transitions import fit_transitions
@@ -129,3 +129,23 @@ def test_an_item_whose_uses_are_only_counted_stood_in_no_run() -> None:
     history = replace(query.history, older_item=np.array([D]), older_count=np.array([3]))
     for name in RUNS:
         assert column(NOBODY, name, replace(query, history=history))[D] == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "then"),
+    [
+        ("skip-2-3", "abxc" * 3 + "d" * 20 + "aby", C),
+        ("gap", "axbc" * 3 + "zxbd" * 6 + "ayb", C),
+        ("swapped", "abc" * 3 + "d" * 20 + "ba", C),
+        ("turn-1", "abac" * 5 + "a", B),
+        ("turn-2", "abacac" * 5 + "a", B),
+    ],
+)
+def test_what_followed_where_things_stood_alike_in_another_way_follows_again(name: str, text: str, then: int) -> None:
+    assert own(name, text).argmax() == then
+    assert own("order-1-cautious-64", text).argmax() != then
+
+
+@pytest.mark.parametrize("text", ["", "a", "ab", "aa", "aba"])
+def test_short_histories_have_no_likeness_to_go_by(text: str) -> None:
+    assert all(np.isfinite(own(name, text)).all() for name in (*LOOSE, *CLOSE))

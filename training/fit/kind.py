@@ -15,7 +15,7 @@ from recommender.sources.popularity import Popularity
 from recommender.sources.repeats import Repeats
 from recommender.sources.sets import Sets
 from recommender.sources.transitions import Transitions
-from recommender.types import DAY, BoolArray, IntArray, Kind, is_use
+from recommender.types import DAY, BoolArray, Kind, is_use
 from training.dataset import Log
 from training.fit.content import fit_content, fit_linear, seeking_novelty
 from training.fit.matrix import user_items
@@ -64,7 +64,7 @@ def fit_kind(subject: Subject, settings: Training) -> KindModel:
     """The sources fitted on the whole log, blended by weights learned on its newest part.
 
     Content is blended for pages, features for what is used next (see `fit_pages`
-    and `fit_ranker`). For those weights the sources are fitted on the older part
+    and `fit_ranker`). For those weights the sources are fitted on older parts
     alone, so that they are judged on what they have not seen.
     """
     log, items = subject.log, subject.items
@@ -77,10 +77,9 @@ def fit_kind(subject: Subject, settings: Training) -> KindModel:
             log, items, partial(fit_page_sources, items=items, settings=settings), settings.seed
         )
         return KindModel(items.codes, items.ids, sources, reach_new(seeking_novelty(ranker, settings.novelty)))
-    earlier = first_part(log, 1 - VALIDATION)
-    learned = fit_sources(log.select(earlier), items, settings)
-    ranker = fit_ranker(log, items, learned, seed=settings.seed, since=events_before(log, earlier))
-    return KindModel(items.codes, items.ids, fit_sources(log, items, settings), reach_new(ranker))
+    ranker = fit_ranker(log, items, partial(fit_sources, items=items, settings=settings), seed=settings.seed)
+    sources = fit_sources(log, items, settings)
+    return KindModel(items.codes, items.ids, sources, reach_new(ranker))
 
 
 def _fit_unordered(subject: Subject, settings: Training) -> KindModel:
@@ -138,16 +137,6 @@ def fit_page_sources(log: Log, items: Items, settings: Training) -> tuple[Source
 def newest(subject: Subject, share: float) -> int:
     """The instant at which the newest share of the uses begins."""
     return int(np.quantile(subject.log.events["time"][subject.uses], 1 - share))
-
-
-def first_part(log: Log, share: float) -> BoolArray:
-    """Shape (n,): the first share of each customer's events, so that the rest speaks for all customers alike."""
-    return log.place < np.repeat(np.ceil(np.diff(log.starts) * share), np.diff(log.starts))
-
-
-def events_before(log: Log, chosen: BoolArray) -> IntArray:
-    """Shape (customers,): how many of each customer's events are chosen."""
-    return np.bincount(log.who[chosen], minlength=log.customers)
 
 
 def held_back(subject: Subject, share: float, seed: int) -> BoolArray:

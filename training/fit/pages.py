@@ -78,7 +78,7 @@ def fit_pages(log: Log, items: Items, fit: Fit, seed: int) -> tuple[tuple[Source
         asked += _known_customers(steps(log, items, _events(log, items, window, len(asked), rng)))
         if asked:
             sources = fit(log.select(log.events["time"] < window.since))
-            replays.append(replay_log(items, sources, asked, True, rng))
+            replays.append(replay_log(items, sources, asked, rng))
     sources = fit(log)
     if not replays:
         return sources, Ranker(column_names(sources), weights_by_hand(sources))

@@ -4,7 +4,7 @@ The loss is the softmax's. Weights by situation always learn something; where th
 layer that promises more of what it did not see takes their place.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +18,7 @@ from recommender.sources.base import Source
 from recommender.types import BoolArray, FloatArray, IntArray
 from training.dataset import Log
 from training.fit.layer import fit_layer, losses, scored
-from training.fit.replay import Replay, contest_of, replay_log, sample, steps, surprise
+from training.fit.replay import Replay, contest_of, joined, replay_log, sample, steps, surprise
 from training.fit.sharpness import fit_sharpness
 
 PRIOR = 100.0
@@ -26,6 +26,12 @@ PRIOR = 100.0
 
 SHARED_PRIOR = 10.0
 """How many questions' worth of evidence any weight at all must bring."""
+
+PART = 0.2
+"""The share of every customer's events that is asked about at once."""
+
+PARTS = 3
+"""At most so many of them."""
 
 ENOUGH = 1_000
 """Questions below which a hidden layer would learn noise."""
@@ -38,33 +44,37 @@ SURE = 2.0
 
 Vector = npt.NDArray[np.float64]
 
+Fit = Callable[[Log], tuple[Source, ...]]
 
-def fit_ranker(
-    log: Log,
-    items: Items,
-    sources: Sequence[Source],
-    *,
-    seed: int,
-    since: IntArray | None = None,
-    limit: int | None = None,
-    situations: bool = True,
-) -> Ranker:
+
+def fit_ranker(log: Log, items: Items, fit: Fit, *, seed: int, limit: int | None = None) -> Ranker:
     """The weights under which what came next was most probable.
 
-    since: shape (customers,), the first event of each customer that is asked about; the sources should have been
-    fitted on what came before. limit: at most so many questions, else
-    the contest's. situations: whether the weights may differ between situations.
+    fit: makes the sources out of a log. limit: at most so many questions of a part, else the contest's.
     """
-    columns = column_names(sources)
-    rng = np.random.default_rng(seed)
-    contest = contest_of(items)
-    asked = sample(log, items, since, limit or contest.questions, rng)
-    replay = replay_log(items, sources, steps(log, items, asked), situations, rng)
-    if not situations:
-        return Ranker(columns, fit_weights(replay, 1))
+    columns, replay = replay_parts(log, items, fit, limit or contest_of(items).questions, np.random.default_rng(seed))
     layered, sharpness = rehearse(replay, seed)
     weights, layer = fit_layer(replay, seed) if layered else (fit_weights(replay, ROWS), None)
     return Ranker(columns, weights, layer, sharpness)
+
+
+def replay_parts(
+    log: Log, items: Items, fit: Fit, limit: int, rng: np.random.Generator
+) -> tuple[tuple[str, ...], Replay]:
+    """The columns, and the questions of the newest part of every customer's events, of the one before it as well where
+    these are fewer than `limit`, and so on. What answers for a part was fitted on what came before it.
+    """
+    replays: list[Replay] = []
+    columns: tuple[str, ...] = ()
+    for part in range(PARTS):
+        since, until = (np.ceil(np.diff(log.starts) * (1 - (part + more) * PART)) for more in (1, 0))
+        asked = sample(log, items, since, until, limit, rng)
+        sources = fit(log.select(log.place < since[log.who]))
+        replays.append(replay_log(items, sources, steps(log, items, asked), rng))
+        columns = column_names(sources)
+        if asked.size == limit:
+            break
+    return columns, joined(replays)
 
 
 def rehearse(replay: Replay, seed: int) -> tuple[bool, FloatArray | None]:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from recommender.history import Items
 from recommender.layer import singled_out
-from recommender.ranker import situation, values_at
+from recommender.ranker import AT_ONCE, situation, values_at
 from recommender.sources.base import Scores, Source
 from recommender.types import BoolArray, FloatArray, IntArray, is_use
 from training.dataset import Log
@@ -106,11 +106,16 @@ def contest_of(items: Items) -> Contest:
     return MANY_ITEMS if items.codes.size > MANY else FEW_ITEMS
 
 
-def sample(log: Log, items: Items, since: IntArray | None, limit: int, rng: np.random.Generator) -> IntArray:
-    """Which events are asked about, ascending: uses of known items, at random where they are too many."""
-    first = np.zeros(log.customers, np.int64) if since is None else since
-    known = items.positions(log.events["item"]) >= 0
-    chosen = np.flatnonzero(known & is_use(log.events["type"]) & (log.place >= first[log.who]))
+def sample(
+    log: Log, items: Items, since: npt.ArrayLike, until: npt.ArrayLike, limit: int, rng: np.random.Generator
+) -> IntArray:
+    """Which events are asked about, ascending: uses of known items, at random where they are too many.
+
+    since, until: shape (customers,), the first event of each customer that is asked about, and the first after them.
+    """
+    known = (items.positions(log.events["item"]) >= 0) & is_use(log.events["type"])
+    first, end = (np.broadcast_to(bound, log.customers)[log.who] for bound in (since, until))
+    chosen = np.flatnonzero(known & (log.place >= first) & (log.place < end))
     return np.sort(rng.choice(chosen, limit, replace=False)) if chosen.size > limit else chosen
 
 
@@ -122,9 +127,7 @@ def steps(log: Log, items: Items, events: IntArray) -> Iterator[Asked]:
         yield Asked(customer, step(log, items, customer, at - int(log.starts[customer])), target)
 
 
-def replay_log(
-    items: Items, sources: Sequence[Source], asked: Iterable[Asked], situations: bool, rng: np.random.Generator
-) -> Replay:
+def replay_log(items: Items, sources: Sequence[Source], asked: Iterable[Asked], rng: np.random.Generator) -> Replay:
     """What the sources say to each question."""
     width = sum(len(source.columns) for source in sources)
     values, stands_for, met = [np.zeros((0, width), np.float32)], [np.zeros(0, np.float32)], [np.zeros(0, np.bool_)]
@@ -146,7 +149,7 @@ def replay_log(
         item.append(np.minimum(both, tabled))
         last.append(min(int(used[-1]), tabled) if used.size else tabled)
         right.append(np.isin(both, one.wanted))
-        rows.append(situation(one.query) if situations else np.zeros(1, np.int64))
+        rows.append(situation(one.query))
     return Replay(
         np.concatenate(values),
         np.concatenate(stands_for),
@@ -156,7 +159,7 @@ def replay_log(
         tabled,
         np.cumsum([part.size for part in stands_for], dtype=np.int64),
         np.concatenate(right),
-        np.array(rows, np.int64).reshape(len(rows), len(rows[0]) if rows else 0),
+        np.array(rows, np.int64).reshape(len(rows), AT_ONCE),
     )
 
 
