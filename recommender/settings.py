@@ -122,6 +122,12 @@ class Serving(_Table):
     deadline_ms: int = Field(
         default=500, ge=1, description="how long an answer waits for its profile and ranks, before popularity answers"
     )
+    origins: tuple[Annotated[str, Field(pattern=r"^https?://[^/\s*]+$")], ...] = Field(
+        default=(),
+        description='whose pages may call from a browser, such as "https://www.shop.example"',
+    )
+    key_rate: float = Field(default=5000, gt=0, description="calls a second that one key may make of one process")
+    customer_rate: float = Field(default=20, gt=0, description="calls a second of a front end for one customer")
     ledger_days: int = Field(default=90, ge=1, description="how long recommendations stay on the ledger")
 
 

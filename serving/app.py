@@ -4,9 +4,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
 
 from serving import problems
 from serving.answers import Problem
+from serving.limits import Rates
 from serving.requests import Route
 from serving.roles import check_all
 from serving.routes import customers, docs, events, health, identities, items, models, recommend
@@ -45,6 +47,15 @@ def create_app(site: Site) -> FastAPI:
         app.include_router(room.router)
     problems.install(app)
     app.add_middleware(Shortcut, site=site)
-    app.add_middleware(Gate, keyring=site.keyring)
-    app.add_middleware(Watch, telemetry=site.telemetry)
+    limits = site.settings.serving
+    app.add_middleware(Gate, keyring=site.keyring, rates=Rates(limits.key_rate, limits.customer_rate))
+    if limits.origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=limits.origins,
+            allow_methods=("GET", "POST"),
+            allow_headers=("authorization", "content-type", "x-customer-token"),
+            expose_headers=("retry-after", "x-request-id"),
+        )
+    app.add_middleware(Watch, telemetry=site.telemetry, origins=limits.origins)
     return app

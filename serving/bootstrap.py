@@ -1,6 +1,8 @@
 """The composition root: a home folder becomes a running service."""
 
 import errno
+import ipaddress
+import logging
 import socket
 import sys
 import tempfile
@@ -16,8 +18,9 @@ from recommender.settings import load_settings
 from recommender.stores import store_of
 from serving.app import create_app
 from serving.peers import Peers
+from serving.protocol import Protocol
 from serving.site import Site, assemble
-from serving.telemetry import log_to_stderr
+from serving.telemetry import LOGGER, log_to_stderr
 from serving.workers import Supervisor
 
 GRACE = 10
@@ -56,6 +59,7 @@ def serve(
     place = settings.serving.host if host is None else host, settings.serving.port if port is None else port
     with closing(listen(*place)) as listener:
         log_to_stderr()
+        _warn_of_others(listener)
         if workers == 1:
             site = build(home, store_at)
             (announce or say)(url_of(listener))
@@ -65,6 +69,13 @@ def serve(
             """It is made, and brought up to date, by one process; an error is told before there are workers."""
         address: tuple[str, int] = listener.getsockname()[:2]
     _supervise(home, store_at, listen_together(*address, workers), announce or say)
+
+
+def _warn_of_others(listener: socket.socket) -> None:
+    if not ipaddress.ip_address(listener.getsockname()[0]).is_loopback:
+        logging.getLogger(LOGGER).warning(
+            "Other machines can reach this port, and what goes over it is not encrypted. Put a proxy with TLS there."
+        )
 
 
 def _supervise(
@@ -89,6 +100,8 @@ def run(site: Site, listener: socket.socket) -> None:
         access_log=False,  # its lines hold paths and queries, and those hold ids
         log_config=None,
         server_header=False,
+        http=Protocol,
+        ws="none",
         timeout_graceful_shutdown=GRACE,
         lifespan="on",
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from http import HTTPStatus
+from math import ceil
 from typing import Any
 
 import orjson
@@ -25,7 +26,7 @@ from serving.schemas import FIELD_NAMES
 MEDIA_TYPE = "application/problem+json"
 TYPE = "urn:murmeli:problem:"
 MOST_ERRORS = 20
-RETRY_AFTER = "1"
+RETRY_AFTER = 1
 
 
 class BusyError(MurmeliError):
@@ -55,16 +56,22 @@ _THEIRS = {
     401: ("no-key", "Send a valid key: `Authorization: Bearer KEY`."),
     404: ("no-such-route", "There is no such route. GET /docs lists those there are."),
     405: ("method-not-allowed", "This route has other methods. GET /docs lists them."),
-    408: ("body-too-slow", "The body took too long to arrive. Send it again, in smaller parts."),
+    408: ("too-slow", "The request took too long to arrive. Send it again, in smaller parts."),
+    429: ("too-many-calls", "This caller asks too often. Wait for Retry-After seconds."),
+    431: ("head-too-large", "The address and the headers are larger than 64 KB. Send a POST where there is one."),
     413: ("body-too-large", "The body is larger than 1 MB. Send it in several calls."),
 }
 
 
-def problem(status: int, code: str, title: str, detail: str, **more: Sequence[object]) -> Response:
-    """One problem document; more: extension members, left out where empty."""
+def problem(
+    status: int, code: str, title: str, detail: str, retry: int | None = None, **more: Sequence[object]
+) -> Response:
+    """One problem document; retry: after so many seconds; more: extension members, left out where empty."""
     content: dict[str, Any] = {"type": TYPE + code, "title": title, "status": status, "detail": detail}
     content |= {name: list(values) for name, values in more.items() if values}
-    headers = {"Retry-After": RETRY_AFTER} if status == HTTPStatus.SERVICE_UNAVAILABLE else None
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        retry = retry or RETRY_AFTER
+    headers = {"Retry-After": str(retry)} if retry else None
     return Response(orjson.dumps(content), status, headers, MEDIA_TYPE)
 
 
@@ -124,8 +131,18 @@ def customer_token_problem() -> Response:
     )
 
 
+def too_often_problem(wait: float) -> Response:
+    """A caller who is beyond their rate. wait: seconds."""
+    return problem(429, _THEIRS[429][0], "Too many calls", _THEIRS[429][1], retry=ceil(wait))
+
+
+def overload_problem() -> Response:
+    """More is asked than can be answered; what waited too long is not done any more."""
+    return problem(503, "busy", "Too much is waiting", "More is asked than can be answered now.", retry=2)
+
+
 def cross_site_problem() -> Response:
-    """A browser asks on behalf of a page of another site."""
+    """A browser asks on behalf of a page of another site, which the settings do not know."""
     return problem(403, "cross-site", "Another site's page asks", "Pages of another site may not write here.")
 
 

@@ -49,6 +49,8 @@ class Route(APIRoute):
 
 
 async def _read(request: Request) -> bytes:
+    if request.headers.get("content-encoding", "identity") != "identity":
+        raise HTTPException(415)  # a megabyte of zip may hold a gigabyte
     stated = request.headers.get("content-length", "")
     if stated.isdecimal() and int(stated) > LARGEST_BODY:
         raise HTTPException(413)

@@ -7,6 +7,7 @@ second, so a revoked key stops within a second in every worker and replica.
 import asyncio
 import hmac
 import logging
+import time
 from dataclasses import dataclass
 
 from starlette.responses import Response
@@ -16,7 +17,8 @@ from recommender.keys import digest_of, prefix_of
 from recommender.secrets import Secret
 from recommender.stores.base import Key, Keys
 from recommender.types import Role
-from serving.problems import ForbiddenError, customer_token_problem, problem, problem_of
+from serving.limits import Rates
+from serving.problems import ForbiddenError, customer_token_problem, problem, problem_of, too_often_problem
 from serving.roles import OPEN
 from serving.telemetry import LOGGER
 from serving.tokens import HEADER, Tokens
@@ -90,18 +92,23 @@ class Keyring:
 class Gate:
     """Lets a request in that carries a valid key; what its role may do, the route asks (`serving/requests.py`)."""
 
-    def __init__(self, app: ASGIApp, keyring: Keyring) -> None:
-        self._app, self._keyring = app, keyring
+    def __init__(self, app: ASGIApp, keyring: Keyring, rates: Rates) -> None:
+        self._app, self._keyring, self._rates = app, keyring, rates
         self._tokens = Tokens(keyring.secret)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        app = self._app
         if scope["type"] == "http" and scope["path"] not in OPEN:
-            caller = self._caller(scope["headers"])
-            if isinstance(caller, Response):
-                await caller(scope, receive, send)
-                return
-            scope[CALLER] = caller
-        await self._app(scope, receive, send)
+            app = self._refusal(scope) or app
+        await app(scope, receive, send)
+
+    def _refusal(self, scope: Scope) -> Response | None:
+        caller = self._caller(scope["headers"])
+        if isinstance(caller, Response):
+            return caller
+        scope[CALLER] = caller
+        wait = self._rates.wait(caller.key.prefix, caller.customer, time.monotonic())
+        return too_often_problem(wait) if wait else None
 
     def _caller(self, headers: Headers) -> Caller | Response:
         """Who calls, or what they are told."""

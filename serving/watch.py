@@ -3,15 +3,20 @@
 import logging
 import secrets
 import time
+from collections.abc import Sequence
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving import problems
+from serving.limits import Overload
+from serving.roles import OPEN
 from serving.telemetry import LOGGER, Telemetry
 
 ROUTE = "murmeli.route"
 """Where in the scope the template of a route is, if FastAPI's own router was not asked."""
 
+_ALWAYS = OPEN | {"/metrics"}
+"""What is answered also where all else has to wait."""
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE"))
 _HEADERS = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]
 
@@ -19,8 +24,10 @@ _HEADERS = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosni
 class Watch:
     """The outermost layer of the application."""
 
-    def __init__(self, app: ASGIApp, telemetry: Telemetry) -> None:
+    def __init__(self, app: ASGIApp, telemetry: Telemetry, origins: Sequence[str] = ()) -> None:
         self._app, self._telemetry = app, telemetry
+        self._origins = frozenset(origin.encode() for origin in origins)
+        self._overload = Overload()
         self._log = logging.getLogger(LOGGER)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -37,13 +44,20 @@ class Watch:
             await send(message)
 
         try:
-            app = problems.cross_site_problem() if _cross_site_write(scope) else self._app
-            await app(scope, receive, send_with_id)
+            await (self._refusal(scope, started) or self._app)(scope, receive, send_with_id)
         except Exception:
             self._log.exception("A request failed.", extra={"fields": {"request_id": id_, "route": _route(scope)}})
             if not status:
                 await problems.internal_problem()(scope, receive, send_with_id)
         self._note(scope, id_, status, time.perf_counter() - started)
+
+    def _refusal(self, scope: Scope, now: float) -> ASGIApp | None:
+        """What is said instead of an answer."""
+        if _cross_site_write(scope) and dict(scope["headers"]).get(b"origin") not in self._origins:
+            return problems.cross_site_problem()
+        if scope["path"] not in _ALWAYS and self._overload.sheds(scope, now):
+            return problems.overload_problem()
+        return None
 
     def _note(self, scope: Scope, id_: str, status: int, seconds: float) -> None:
         route, method = _route(scope), scope["method"] if scope["method"] in _METHODS else "other"
