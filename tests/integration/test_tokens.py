@@ -13,6 +13,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from recommender.keys import new_key, signing_secret_of
+from recommender.settings import Serving, Settings
 from recommender.types import Role
 from serving import tokens
 from serving.roles import ROLES
@@ -55,7 +56,8 @@ class Front:
 def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
     assert SIGN
     exec(SIGN[1], EXAMPLE)  # noqa: S102 - the documentation's own lines
-    with client_of(tmp_path_factory.mktemp("home")) as client:
+    patient = Settings(serving=Serving(customer_rate=1_000_000))
+    with client_of(tmp_path_factory.mktemp("home"), settings=patient) as client:
         site = site_of(client)
         client.post("/v1/events", json=[event(1), event(1) | {"customer": "crm:2"}])
         client.post("/v1/identities/link", json={"a": "crm:1", "b": "web:1"})
