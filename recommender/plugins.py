@@ -21,6 +21,9 @@ from recommender.sources.vectors import Vectors
 
 Sources = Mapping[str, type[Source]]
 
+COPIES = "models-copies"
+"""The folder in a home for copies of models that lie elsewhere."""
+
 FORMS: tuple[type[Source], ...] = (Vectors, Neighbours)
 """What serves arrays that an estimator returned: `vectors-<name>` and `neighbours-<name>`."""
 
@@ -30,7 +33,12 @@ _NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 def registry_at(home: Path, settings: Settings) -> Registry:
     """The models of a home, with the sources that they may be made of."""
     reach(home)
-    return Registry(home / MODELS, known_sources(settings.training.sources))
+    sources = known_sources(settings.training.sources)
+    if "://" not in settings.models:
+        return Registry(home / (settings.models or MODELS), sources)
+    from recommender.remote_registry import RemoteRegistry
+
+    return RemoteRegistry(settings.models, home / COPIES, sources)
 
 
 def reach(home: Path) -> None:

@@ -30,12 +30,13 @@ MODELS = "models"
 
 MAIN = "main"
 ALIASES = "aliases.json"
+HALF_WRITTEN = ".new-"
+"""How the name begins of what is not yet what it is to be."""
 STALE = 24 * 3600
 """Seconds after which a folder that a publisher left half-written is swept."""
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _NUMBER = re.compile(r"[1-9][0-9]{0,8}")
-_HALF_WRITTEN = ".new-"
 _LOCK = ".lock"
 _REMEMBERED = 100
 
@@ -112,7 +113,7 @@ class Registry:
         """The models that have a folder here."""
         if not self._folder.is_dir():
             return []
-        return sorted(e.name for e in os.scandir(self._folder) if e.is_dir() and _NAME.fullmatch(e.name))
+        return sorted(e.name for e in os.scandir(self._folder) if e.is_dir() and NAME.fullmatch(e.name))
 
     def publish(self, name: str, arrays: Mapping[str, Array], manifest: Manifest) -> int:
         """Make the next version, and the challenger, of these; returns its number. Nothing is served by this."""
@@ -120,15 +121,14 @@ class Registry:
         with _writing():
             home.mkdir(parents=True, exist_ok=True)
             self.sweep(name)
-            new = home / f"{_HALF_WRITTEN}{os.getpid()}-{secrets.token_hex(4)}"
+            new = home / f"{HALF_WRITTEN}{os.getpid()}-{secrets.token_hex(4)}"
             try:
                 write_bundle(new, arrays, manifest)
                 with _locked(home):
                     aliases = self.aliases(name)
-                    version = 1 + max([0, *_numbers(home), *_mentioned(aliases)])
-                    os.rename(new, home / str(version))
-                    sync_folder(home)
-                    _write_aliases(home, aliases.model_copy(update={"challenger": version}))
+                    version = 1 + max([0, *self._numbers(name), *_mentioned(aliases)])
+                    self._place(name, new, version)
+                    self._point(name, aliases.model_copy(update={"challenger": version}))
             finally:
                 shutil.rmtree(new, ignore_errors=True)
         return version
@@ -146,32 +146,31 @@ class Registry:
         number = getattr(self.aliases(name), version) if version in ("champion", "challenger") else version
         if number is None:
             raise NotFoundError(f"This model has no {version}. `murmeli train` makes one.")
-        if not _NUMBER.fullmatch(str(number)) or not os.path.lexists(self._home(name) / str(number)):
+        if not _NUMBER.fullmatch(str(number)) or not self._has(name, int(number)):
             raise NotFoundError("This model has no such version. `murmeli models list` shows those it has.")
         return int(number)
 
     def versions(self, name: str = MAIN) -> list[Version]:
         """All versions, ascending; sizes and manifests are checked here, the arrays' bytes when one is loaded."""
         home = self._home(name)
-        return [_version(home, number) for number in sorted(_numbers(home))]
+        return [_version(home, number) for number in sorted(self._numbers(name))]
 
     def strays(self, name: str = MAIN) -> list[Stray]:
         """What lies between the versions and should not: half-written folders, foreign files."""
-        home = self._home(name)
-        numbers = {str(number) for number in _numbers(home)}
-        found = sorted(set(_listing(home)) - numbers - {ALIASES, _LOCK})
+        numbers = {str(number) for number in self._numbers(name)}
+        found = sorted(set(self._entries(name)) - numbers - {ALIASES, _LOCK})
         return [Stray(entry, _why_stray(entry)) for entry in found]
 
     def foreign(self) -> list[Stray]:
         """What lies beside the models' folders and should not; notes to the reader (README, hidden files) may."""
         names = set(self.names())
-        entries = [e for e in sorted(_listing(self._folder)) if e not in names and not e.startswith((".", "README"))]
+        entries = [e for e in sorted(self._entries()) if e not in names and not e.startswith((".", "README"))]
         return [Stray(entry, _why_stray(entry)) for entry in entries]
 
     def sweep(self, name: str = MAIN) -> list[str]:
         """Remove half-written folders that nobody touched for a day; returns their names."""
         home = self._home(name)
-        left = [home / entry for entry in _listing(home) if entry.startswith(_HALF_WRITTEN)]
+        left = [home / entry for entry in _listing(home) if entry.startswith(HALF_WRITTEN)]
         stale = [path for path in left if _age(path) > STALE]
         for path in stale:
             shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
@@ -197,7 +196,7 @@ class Registry:
         home = self._home(name)
         read_bundle(home / str(number))
         with _writing(), _locked(home):
-            _write_aliases(home, self.aliases(name).promoted(number, forced))
+            self._point(name, self.aliases(name).promoted(number, forced))
         return number
 
     def rollback(self, name: str = MAIN) -> int:
@@ -208,7 +207,7 @@ class Registry:
             aliases = self.aliases(name)
             number = self.resolve(name, _earlier(aliases))
             read_bundle(home / str(number))
-            _write_aliases(home, aliases.model_copy(update={"champion": number, "history": aliases.history[:-1]}))
+            self._point(name, aliases.model_copy(update={"champion": number, "history": aliases.history[:-1]}))
         return number
 
     def stamp(self, name: str = MAIN) -> tuple[int, int, int]:
@@ -219,18 +218,45 @@ class Registry:
             return (0, 0, 0)
         return (found.st_mtime_ns, found.st_ino, found.st_size)
 
+    def _entries(self, name: str = "") -> list[str]:
+        """What lies in a model's folder; in the registry's where no name is given."""
+        return _listing(self._home(name) if name else self._folder)
+
+    def _numbers(self, name: str) -> list[int]:
+        self._home(name)
+        return [int(entry) for entry in self._entries(name) if _NUMBER.fullmatch(entry)]
+
+    def _has(self, name: str, number: int) -> bool:
+        """Whether there is such a version, whole or not; from here on it can be read."""
+        return os.path.lexists(self._home(name) / str(number))
+
+    def _place(self, name: str, new: Path, number: int) -> None:
+        """A whole folder becomes a version."""
+        os.rename(new, self._home(name) / str(number))
+        sync_folder(self._home(name))
+
+    def _point(self, name: str, aliases: Aliases) -> None:
+        """The aliases point elsewhere."""
+        home = self._home(name)
+        new = home / f"{HALF_WRITTEN}aliases-{secrets.token_hex(4)}"
+        try:
+            with open(new, "x", encoding="utf-8") as file:
+                json.dump(aliases.model_dump(), file)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(new, home / ALIASES)
+        finally:
+            new.unlink(missing_ok=True)
+        sync_folder(home)
+
     def _home(self, name: str) -> Path:
-        if not _NAME.fullmatch(name):
+        if not NAME.fullmatch(name):
             raise UsageError("A model's name is made of a-z, 0-9, '-' and '_', at most 64 of them.")
         return self._folder / name
 
 
 def _listing(home: Path) -> list[str]:
     return os.listdir(home) if home.is_dir() else []
-
-
-def _numbers(home: Path) -> list[int]:
-    return [int(entry) for entry in _listing(home) if _NUMBER.fullmatch(entry)]
 
 
 def _version(home: Path, number: int) -> Version:
@@ -251,7 +277,7 @@ def _mentioned(aliases: Aliases) -> list[int]:
 
 
 def _why_stray(entry: str) -> str:
-    if entry.startswith(_HALF_WRITTEN):
+    if entry.startswith(HALF_WRITTEN):
         return "half-written: a publisher is at work or was stopped; swept after a day"
     return "no version of a model; take it away"
 
@@ -261,19 +287,6 @@ def _age(path: Path) -> float:
         return time.time() - path.lstat().st_mtime
     except OSError:
         return 0.0
-
-
-def _write_aliases(home: Path, aliases: Aliases) -> None:
-    new = home / f"{_HALF_WRITTEN}aliases-{secrets.token_hex(4)}"
-    try:
-        with open(new, "x", encoding="utf-8") as file:
-            json.dump(aliases.model_dump(), file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(new, home / ALIASES)
-    finally:
-        new.unlink(missing_ok=True)
-    sync_folder(home)
 
 
 @contextmanager

@@ -159,6 +159,9 @@ class Settings(_Table):
     context: tuple[Annotated[str, Field(pattern=r"^[A-Za-z_]\w{0,63}$")], ...] = Field(
         default=("device",), description="what a call may say of its context beside channel and at, for rules"
     )
+    models: str = Field(
+        default="", description="where trained models lie: a folder, or a URL such as s3://shop/models; else models/"
+    )
     placements: dict[str, Placement] = Field(
         default={
             "home.features": Placement(kind=Kind.FEATURE, size=6),

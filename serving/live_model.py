@@ -78,7 +78,7 @@ class LiveModel:
     async def catch_up(self) -> None:
         """Put the registry's champion in use, where it is another one than before."""
         async with self._turn:
-            stamp = self.registry.stamp(MAIN)
+            stamp = await asyncio.to_thread(self.registry.stamp, MAIN)
             if stamp == self._stamp:
                 return
             try:

@@ -1,7 +1,5 @@
 """Tiny models: some that only say which they are, and one that answers."""
 
-from pathlib import Path
-
 import numpy as np
 from pydantic import JsonValue
 
@@ -33,9 +31,8 @@ def who(registry: Registry, version: int | str = "champion") -> int:
     return int(arrays["who"][0])
 
 
-def three(folder: Path) -> Registry:
+def three(registry: Registry) -> Registry:
     """Three versions, said to be 10, 20 and 30; 2 is the champion after 1, 3 the challenger."""
-    registry = Registry(folder)
     for value in (10, 20, 30):
         publish(registry, value)
     registry.promote("main", 1)

@@ -15,14 +15,29 @@ import pytest
 
 from recommender.errors import ArtefactError, NotFoundError, StoreError, UsageError
 from recommender.registry import STALE, Aliases, Registry
+from recommender.remote_registry import RemoteRegistry
 from tests.contracts.models import MANIFEST, publish, three, who
 
 ROOT = Path(__file__).parents[2]
 
 
+PLACES = ("folder", "file", "memory")
+
+IN_A_FOLDER = pytest.mark.parametrize("empty", ["folder"], indirect=True)
+"""What is damaged by hand, or tried by processes, is damaged in a folder."""
+
+
+@pytest.fixture(params=PLACES)
+def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Registry:
+    if request.param == "folder":
+        return Registry(tmp_path / "models")
+    url = (tmp_path / "models").as_uri() if request.param == "file" else f"memory://{tmp_path.name}-{id(tmp_path)}"
+    return RemoteRegistry(url, tmp_path / "copies")
+
+
 @pytest.fixture
-def registry(tmp_path: Path) -> Registry:
-    return three(tmp_path / "models")
+def registry(empty: Registry) -> Registry:
+    return three(empty)
 
 
 @pytest.fixture
@@ -31,8 +46,8 @@ def home(registry: Registry, tmp_path: Path) -> Path:
     return tmp_path / "models" / "main"
 
 
-def test_an_empty_folder_has_nothing_and_says_so(tmp_path: Path) -> None:
-    registry = Registry(tmp_path / "models")
+def test_an_empty_place_has_nothing_and_says_so(empty: Registry, tmp_path: Path) -> None:
+    registry = empty
     assert (registry.names(), registry.versions(), registry.strays(), registry.sweep()) == ([], [], [], [])
     assert registry.aliases() == Aliases()
     assert registry.stamp() == (0, 0, 0)
@@ -103,6 +118,7 @@ def test_a_name_that_is_no_folder_name_of_ours_is_refused(registry: Registry, na
         registry.load(name)
 
 
+@IN_A_FOLDER
 def test_a_damaged_version_is_listed_with_its_reason_and_cannot_be_promoted(registry: Registry, home: Path) -> None:
     (home / "3" / "who.npy").unlink()
     assert [version.reason is None for version in registry.versions()] == [True, True, False]
@@ -112,6 +128,7 @@ def test_a_damaged_version_is_listed_with_its_reason_and_cannot_be_promoted(regi
     assert who(registry) == 20
 
 
+@IN_A_FOLDER
 def test_a_flipped_bit_is_found_when_the_version_is_promoted_loaded_or_rolled_back_to(
     registry: Registry, home: Path
 ) -> None:
@@ -125,12 +142,14 @@ def test_a_flipped_bit_is_found_when_the_version_is_promoted_loaded_or_rolled_ba
     assert registry.aliases().champion == 2
 
 
+@IN_A_FOLDER
 def test_a_damaged_champion_is_refused_with_the_reason(registry: Registry, home: Path) -> None:
     (home / "2" / "manifest.json").write_text("{")
     with pytest.raises(ArtefactError, match=r"main/2 is refused.*not valid JSON.*Promote another version"):
         registry.load()
 
 
+@IN_A_FOLDER
 def test_a_champion_that_was_taken_away_is_not_found(registry: Registry, home: Path) -> None:
     shutil.rmtree(home / "2")
     with pytest.raises(NotFoundError, match="no such version"):
@@ -138,11 +157,13 @@ def test_a_champion_that_was_taken_away_is_not_found(registry: Registry, home: P
     assert registry.promote("main", 1) == 1
 
 
+@IN_A_FOLDER
 def test_the_number_of_a_version_that_was_taken_away_is_not_given_again(registry: Registry, home: Path) -> None:
     shutil.rmtree(home / "3")
     assert publish(registry, 40) == 4
 
 
+@IN_A_FOLDER
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"champion": "x"}', '{"champion": -1}', '{"winner": 1}', "\x00"])
 def test_damaged_aliases_are_refused_with_a_remedy(registry: Registry, home: Path, text: str) -> None:
     (home / "aliases.json").write_text(text)
@@ -154,6 +175,7 @@ def test_damaged_aliases_are_refused_with_a_remedy(registry: Registry, home: Pat
     assert who(registry) == 10
 
 
+@IN_A_FOLDER
 def test_foreign_files_and_half_written_folders_are_told_and_not_served(registry: Registry, home: Path) -> None:
     (home / "model.pkl").write_bytes(pickle.dumps([1]))
     (home / ".new-1-abc").mkdir()
@@ -166,6 +188,7 @@ def test_foreign_files_and_half_written_folders_are_told_and_not_served(registry
     assert who(registry) == 20
 
 
+@IN_A_FOLDER
 def test_an_empty_folder_in_a_version_s_place_is_no_version_and_is_not_written_over(
     registry: Registry, home: Path
 ) -> None:
@@ -174,6 +197,7 @@ def test_an_empty_folder_in_a_version_s_place_is_no_version_and_is_not_written_o
     assert publish(registry, 50) == 5
 
 
+@IN_A_FOLDER
 def test_only_what_nobody_touched_for_a_day_is_swept(registry: Registry, home: Path) -> None:
     for name, age in ((".new-1-old", STALE + 60), (".new-2-young", STALE // 2)):
         (home / name).mkdir()
@@ -184,6 +208,7 @@ def test_only_what_nobody_touched_for_a_day_is_swept(registry: Registry, home: P
     assert [stray.path for stray in registry.strays()] == [".new-2-young"]
 
 
+@IN_A_FOLDER
 def test_a_model_that_cannot_be_written_leaves_nothing_behind(registry: Registry, home: Path) -> None:
     with pytest.raises(ArtefactError, match="holds NaN"):
         registry.publish("main", {"good": np.ones(3), "wrong": np.array([np.nan])}, MANIFEST)
@@ -197,8 +222,8 @@ def test_a_folder_that_cannot_be_written_says_what_to_do(tmp_path: Path) -> None
         publish(Registry(tmp_path / "models"), 10)
 
 
-def test_publishers_at_once_get_different_versions(tmp_path: Path) -> None:
-    registry = Registry(tmp_path / "models")
+def test_publishers_at_once_get_different_versions(empty: Registry) -> None:
+    registry = empty
     with ThreadPoolExecutor(8) as pool:
         versions = list(pool.map(lambda value: publish(registry, value), range(24)))
     assert sorted(versions) == list(range(1, 25))

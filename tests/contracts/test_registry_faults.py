@@ -51,7 +51,7 @@ def attempt(work: Callable[[Registry], int], registry: Registry, fail_at: int, e
 @pytest.mark.parametrize("act", ACTS)
 def test_after_a_failure_at_any_step_the_old_or_the_new_is_there(tmp_path: Path, act: str, error: int | None) -> None:
     work, new = ACTS[act]
-    three(tmp_path / "whole")
+    three(Registry(tmp_path / "whole"))
     seen, fail_at, more = set(), 0, True
     while more:
         fail_at += 1
@@ -67,14 +67,14 @@ def test_after_a_failure_at_any_step_the_old_or_the_new_is_there(tmp_path: Path,
 
 @pytest.mark.parametrize("error", [errno.EIO, errno.ENOSPC])
 def test_a_failed_publish_leaves_nothing_half_written(tmp_path: Path, error: int) -> None:
-    registry = three(tmp_path)
+    registry = three(Registry(tmp_path))
     with failing(9, error), pytest.raises(StoreError, match=r"Check the folder|Make room"):
         publish(registry, 40)
     assert registry.strays() == []
 
 
 def test_what_is_renamed_into_place_was_made_durable_before_and_its_name_after(tmp_path: Path) -> None:
-    registry = three(tmp_path)
+    registry = three(Registry(tmp_path))
     with failing(10**9, None) as disk:
         publish(registry, 40)
     moves = [at for at, (call, _) in enumerate(disk.calls) if call in ("rename", "replace")]
