@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from recommender.errors import StoreError
+from recommender.secrets import VARIABLE
 from recommender.stores import open_store
 from recommender.stores.base import Item, Outcome, Store
 from recommender.stores.postgres.schema import VERSION
@@ -62,6 +63,50 @@ def test_a_connection_that_broke_while_it_was_idle_costs_nobody_an_answer(url: s
         cut()
         with store.events._database.reading() as connection:
             assert connection.execute("SELECT 1").fetchall() == [(1,)]
+
+
+@pytest.mark.parametrize("round_", range(5))
+def test_whoever_is_erased_while_replicas_write_their_events_and_answers_is_gone(
+    url: str, round_: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VARIABLE, "a secret of these tests")
+    with ExitStack() as stack:
+        replicas = [stack.enter_context(opened(url)) for _ in range(2)]
+        people = [f"crm:{round_}-{n}" for n in range(4)]
+        replicas[0].events.append(batch([Event(name, "first") for name in people]))
+
+        def send(store: Store, start: int) -> list[int]:
+            told: list[int] = []
+            for n in range(30):
+                events = [Event(name, f"e{start}-{n}", n, item=f"i{n % 5}") for name in people]
+                told += [int(o) for o in store.events.append(batch(events))][:1]
+                answer = {"recommendation_id": f"r{start}-{n}", "at": n, "customer": people[0], "slots": []}
+                store.ledger.write([answer])
+            return told
+
+        with ThreadPoolExecutor(5) as pool:
+            sending = [pool.submit(send, replicas[n % 2], n) for n in range(4)]
+            erased = pool.submit(replicas[0].persons.erase, people[0], 1).result()
+            outcomes = [done.result() for done in sending]
+        assert erased["events"] >= 1
+        for told in outcomes:  # once it is out, it stays out
+            assert told == sorted(told)
+            assert set(told) <= {Outcome.ACCEPTED, Outcome.ERASED}
+        for store in replicas:
+            assert list(store.persons.export(people[0])) == []
+            assert store.check()["problems"] == []
+            assert len(store.events.profile(people[1])) == 121
+
+
+def test_under_another_secret_a_replica_refuses_whoever_may_have_been_erased(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VARIABLE, "a secret of these tests")
+    with opened(url) as store:
+        store.persons.erase("crm:1", 5)
+    monkeypatch.setenv(VARIABLE, "another secret of these")
+    with opened(url) as store, pytest.raises(StoreError, match="under another secret"):
+        store.events.append(batch([Event("crm:1", "late")]))
 
 
 def test_what_one_replica_accepts_is_in_the_next_answer_of_another(url: str) -> None:

@@ -11,12 +11,15 @@ from pathlib import Path
 import apsw
 import pytest
 
+from recommender.consent import Purpose
 from recommender.errors import StoreError, StoreFullError
+from recommender.secrets import FILE
 from recommender.stores import open_store
 from recommender.stores.base import Item, Outcome
 from recommender.stores.sqlite import parts
 from recommender.stores.sqlite.database import Database
 from recommender.stores.sqlite.ledger import _GIVEN
+from recommender.stores.sqlite.persons import SqlitePersons
 from recommender.stores.sqlite.schema import APPLICATION, LEDGER, MAIN, prepare
 from recommender.stores.sqlite.store import LEDGER_FILE, MAIN_FILE, SqliteStore
 from recommender.types import Kind
@@ -265,3 +268,75 @@ def test_what_is_known_of_people_is_for_its_owner_alone(tmp_path: Path) -> None:
     write_all(tmp_path)
     for name in (MAIN_FILE, LEDGER_FILE):
         assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600
+
+
+# Erasure, which spans two files.
+
+
+def answer(n: int, customer: str) -> dict[str, object]:
+    return {"recommendation_id": f"r{n}", "at": n, "customer": customer, "slots": []}
+
+
+def test_an_erasure_that_a_crash_broke_off_is_finished_by_whoever_opens_the_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the two files: the person is gone from the one, and named in it until their answers are gone too."""
+    with closing(SqliteStore(tmp_path, STRONG)) as store:
+        store.events.append(batch(EVENTS))
+        store.identities.link("web:1", "crm:1")
+        store.ledger.write([answer(1, "web:1"), answer(2, "crm:1"), answer(3, "crm:2")])
+        monkeypatch.setattr(SqlitePersons, "_finish", lambda _: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            store.persons.erase("crm:1", 5)
+        monkeypatch.undo()
+        assert store.ledger.read("r1") is not None
+    with closing(SqliteStore(tmp_path, STRONG)) as store:
+        assert [store.ledger.read(f"r{n}") is None for n in (1, 2, 3)] == [True, True, False]
+        assert not list(store.persons.export("web:1"))
+    assert not any(b"web:1" in path.read_bytes() for path in tmp_path.iterdir())
+
+
+def test_an_answer_that_waits_for_the_ledger_does_not_come_in_behind_an_erasure(tmp_path: Path) -> None:
+    with closing(SqliteStore(tmp_path, STRONG)) as store, closing(SqliteStore(tmp_path, STRONG)) as other:
+        store.events.append(batch(EVENTS))
+        with ThreadPoolExecutor(2) as pool:
+            for n in range(40):
+                who = f"web:{n}"
+                written = pool.submit(other.ledger.write, [answer(n, who)])
+                pool.submit(store.persons.erase, who, n).result()
+                written.result()
+        assert store.ledger.state()["answers"] == 0
+
+
+def test_while_somebody_reads_a_snapshot_an_erasure_does_not_wait_and_wipes_the_log_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recommender.stores.sqlite.database.WIPE_EVERY", 0.0)
+    log = tmp_path / f"{MAIN_FILE}-wal"
+    with closing(SqliteStore(tmp_path, STRONG)) as store:
+        store.events.append(batch([Event("web:Somebody", f"e{n}", n) for n in range(50)]))
+        scan = store.events.scan(batch=1)
+        next(scan)
+        store.persons.erase("web:Somebody", 5)
+        assert b"Somebody" in log.read_bytes()
+        scan.close()  # type: ignore[attr-defined]
+        store.events.append(batch(EVENTS))
+        assert b"Somebody" not in log.read_bytes() + (tmp_path / MAIN_FILE).read_bytes()
+
+
+def test_under_another_secret_nobody_is_let_in_who_may_have_been_erased(tmp_path: Path) -> None:
+    with closing(SqliteStore(tmp_path, STRONG)) as store:
+        store.events.append(batch(EVENTS))
+        store.persons.erase("crm:1", 5)
+    (tmp_path / FILE).write_text("another secret of the same length")
+    with closing(SqliteStore(tmp_path, STRONG)) as store:
+        assert store.events.append(batch([Event("web:1", "late")])).tolist() == [Outcome.ACCEPTED]  # who is known
+        for work in (
+            lambda: store.events.append(batch([Event("crm:1", "late")])),
+            lambda: store.ledger.write([answer(1, "crm:1")]),
+            lambda: store.persons.erase("web:1", 6),
+            lambda: store.consents.allows("crm:1", Purpose.PERSONALISE),
+        ):
+            with pytest.raises(StoreError, match="under another secret"):
+                work()
+        assert store.events.count() == 3

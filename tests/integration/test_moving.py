@@ -6,11 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from recommender.consent import Purpose
 from recommender.errors import StoreError, UsageError
 from recommender.profile import HISTORY
+from recommender.secrets import Secret
 from recommender.stores import open_store
 from recommender.stores.base import Item, Key, Outcome, Store
 from recommender.stores.moving import move
+from recommender.stores.sqlite.persons import SqlitePersons
 from recommender.types import Kind, Role
 from tests.contracts.places import schema
 from tests.contracts.test_store import uses
@@ -54,6 +57,34 @@ def test_all_of_a_site_is_there_afterwards(tmp_path: Path) -> None:
                     Outcome.ACCEPTED,
                     Outcome.ACCEPTED,
                 ]
+
+
+def test_who_was_erased_stays_out_and_what_was_agreed_to_holds(tmp_path: Path) -> None:
+    secret = Secret(tmp_path)
+    with closing(open_store(tmp_path, strong=STRONG)) as before:
+        fill(before)
+        before.consents.state("web:ä", {Purpose.PERSONALISE: False}, 5, "cli")
+        before.events.append(batch(uses("crm:gone", [1])))
+        before.persons.erase("crm:gone", 9)
+        with schema() as url:
+            copied = move(tmp_path, url, lambda *_: None)
+            assert (copied["consents"], copied["tombstones"]) == (2, 2)
+            with closing(open_store(url, strong=STRONG, secret=secret)) as after:
+                assert after.consents.history("crm:1") == before.consents.history("crm:1")
+                assert not after.consents.allows("crm:1", Purpose.PERSONALISE)
+                assert after.events.append(batch(uses("crm:gone", [1]))).tolist() == [Outcome.ERASED]
+                assert after.events.append(batch(uses("crm:new", [1]))).tolist() == [Outcome.ACCEPTED]
+                assert after.check()["problems"] == []
+                assert list(after.persons.export("web:ä")) == list(before.persons.export("web:ä"))
+
+
+def test_an_erasure_that_is_not_over_is_not_moved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with closing(open_store(tmp_path, strong=STRONG)) as before, schema() as url:
+        fill(before)
+        monkeypatch.setattr(SqlitePersons, "_finish", lambda _: 0)
+        before.persons.erase("crm:1", 5)
+        with pytest.raises(UsageError, match="doctor"):
+            move(tmp_path, url, lambda *_: None)
 
 
 def test_a_target_that_holds_something_is_left_alone(tmp_path: Path) -> None:
