@@ -7,7 +7,7 @@ error. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused by the gate.
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -25,7 +25,7 @@ from recommender.history import Context
 from recommender.identity import parse_identity
 from recommender.instants import Clock
 from recommender.keys import first_key
-from recommender.page import Recommendation, Request, SlotRequest
+from recommender.page import Explanation, Recommendation, Request, SlotRequest
 from recommender.plugins import registry_at
 from recommender.recommender import Recommender
 from recommender.secrets import Secret
@@ -431,9 +431,23 @@ def explain(
         recommender, _ = recommender_of(home, store, settings)
         why = recommender.explain(parse_identity(customer), item, placement, context_of(settings, at, channel))
     parts = [{"source": name, "lift": lift} for name, lift in sorted(why.parts.items(), key=lambda part: -part[1])]
-    stands = f"rank {why.rank}; reason: {why.reason}" if why.rank else f"not shown: {why.hidden}"
+    stands = f"rank {why.rank}; reason: {why.reason}. {why.why}" if why.rank else f"not shown: {why.hidden}"
     verdict = f"{why.item} at {why.placement}: {stands}"
-    show(asdict(why), as_json, verdict, *([table_of("", parts)] if parts else []))
+    show(asdict(why), as_json, verdict, *causes(why), *([table_of("", parts)] if parts else []))
+
+
+def causes(why: Explanation) -> Iterator[str]:
+    """What would have had to differ, one sentence each."""
+    if why.cause:
+        yield f"Its score is {why.score:.4f}; without the source {why.cause.source} it would be {why.cause.score:.4f}."
+    if why.cause and why.cause.own:
+        own = why.cause.own
+        yield f"Without the newest {own.uses} uses of {own.item} it would be {own.score:.4f}."
+    yield from (f"Without the rule `{rule}` it would stand elsewhere." for rule in why.rules)
+    if why.otherwise:
+        yield f"Were it not kept out, it would stand at {why.otherwise}."
+    if why.needed:
+        yield f"A boost of {why.needed:g} would put it on the page."
 
 
 def recommender_of(home: Path, store: Store, settings: Settings) -> tuple[Recommender, tuple[str, ...]]:

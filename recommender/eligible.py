@@ -1,6 +1,5 @@
 """Which items a rule is true of, and what a placement's boosts add up to: looked up, not worked out at each answer."""
 
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from math import log
@@ -19,31 +18,36 @@ MOST_SITUATIONS = 32
 """Answers of one rule that are kept; a context that is new to it costs a look at every item."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Answers:
+    """A rule's answers for one shelf and minute, by what it tells apart of contexts."""
+
+    shelf: Shelf | None
+    minute: int
+    masks: dict[tuple[object, ...], BoolArray]
+
+
 @dataclass(slots=True, eq=False)
 class Eligible:
-    """One rule over one kind's items.
+    """One rule over one kind's items; in any thread.
 
     It is worked out once for each context that it tells apart; a rule that asks for `now`, anew each minute.
     """
 
     rule: Rule
-    _shelf: Shelf | None = None
-    _minute: int = 0
-    _masks: "OrderedDict[tuple[object, ...], BoolArray]" = field(default_factory=OrderedDict)
+    _answers: _Answers = field(default_factory=lambda: _Answers(None, 0, {}))
 
     def mask(self, shelf: Shelf, entry: FindEntry, context: Context) -> BoolArray:
         """Shape (n,): what the rule is true of, of a shelf. Of the time, whole minutes count."""
         minute = context.now // MINUTE if self.rule.timed else 0
-        if shelf is not self._shelf or minute != self._minute:
-            self._masks.clear()
-            self._shelf, self._minute = shelf, minute
+        answers = self._answers
+        if shelf is not answers.shelf or minute != answers.minute or len(answers.masks) > MOST_SITUATIONS:
+            answers = self._answers = _Answers(shelf, minute, {})
         said = {key_of(name): context.said[name] for name in self.rule.context & context.said.keys()}
         situation = self.rule.situation(said)
-        mask = self._masks.get(situation)
+        mask = answers.masks.get(situation)
         if mask is None:
-            mask = self._masks[situation] = self._look(shelf, entry, said, minute * MINUTE)
-            if len(self._masks) > MOST_SITUATIONS:
-                self._masks.popitem(last=False)
+            mask = answers.masks[situation] = self._look(shelf, entry, said, minute * MINUTE)
         return mask
 
     def _look(self, shelf: Shelf, entry: FindEntry, said: Values, now: int) -> BoolArray:
@@ -62,18 +66,18 @@ class Boosts:
     """What a placement's boosts add to the logarithm of each item's chance. parts: rules and factors."""
 
     parts: Sequence[tuple[Eligible, float]]
-    _masks: list[BoolArray] = field(default_factory=list)
-    _lift: FloatArray = field(default_factory=lambda: np.zeros(0, np.float32))
+    _last: tuple[list[BoolArray], FloatArray] = field(default_factory=lambda: ([], np.zeros(0, np.float32)))
 
     def lift(self, shelf: Shelf, entry: FindEntry, context: Context) -> FloatArray:
         """Shape (n,): the logarithms of the factors, added up."""
         masks = [rule.mask(shelf, entry, context) for rule, _ in self.parts]
-        if len(masks) != len(self._masks) or any(a is not b for a, b in zip(masks, self._masks, strict=True)):
-            self._lift = np.zeros(shelf.items.codes.size, np.float32)
+        before, lift = self._last
+        if len(masks) != len(before) or any(a is not b for a, b in zip(masks, before, strict=True)):
+            lift = np.zeros(shelf.items.codes.size, np.float32)
             for mask, (_, factor) in zip(masks, self.parts, strict=True):
-                self._lift[mask] += np.float32(log(factor))
-            self._masks = masks
-        return self._lift
+                lift[mask] += np.float32(log(factor))
+            self._last = masks, lift
+        return lift
 
 
 def values_of(item: Item | None) -> Values:

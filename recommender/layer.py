@@ -46,7 +46,10 @@ class Layer:
         return way
 
     def lift(self, start: FloatArray, way: FloatArray) -> FloatArray:
-        """Shape (k,): what the layer adds to k items above an unknown one at the floor of all columns."""
+        """Shape (..., k): what the layer adds to k items above an unknown one at the floor of all columns.
+
+        way: shape (..., k, units).
+        """
         units = way + start
         added: FloatArray = np.maximum(units, 0, out=units) @ self.out - np.maximum(start, 0) @ self.out
         return added

@@ -63,12 +63,43 @@ class Recommendation:
 
 
 @dataclass(frozen=True, slots=True)
+class Own:
+    """Some of the customer's own events. uses: how many of an item, its newest; score: what it would be without."""
+
+    item: str
+    uses: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """What a score comes from. source: without it, it would be `score`. own: the customer's events that count most."""
+
+    source: str
+    score: float
+    own: Own | None
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What is told of an item on a page.
+
+    parts: by source, how much it lifted the item's log-score above the average item's; they add up to the
+    difference in log-score. rules: without each of which it would stand elsewhere. why: words for a customer to read.
+    """
+
+    parts: dict[str, float]
+    rules: tuple[str, ...]
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Explanation:
     """Why an item stands where it stands for a customer, or why it does not stand there.
 
-    parts: by source, how much it lifted the item's log-score above the average item's; they add up to the
-    difference in log-score. rank: 1 for the first, None where the item is not shown; `hidden` then says why.
-    rules: what put it there rather than where its score would.
+    rank: 1 for the first, None where the item is not shown; `hidden` then says why, and `otherwise` is the rank that
+    its score would have. parts, rules, why: see Note. proposed_by: the sources that know of more than its being
+    there. needed: the least boost that would put it on the page; None where it is, or where none would.
     """
 
     item: str
@@ -79,6 +110,11 @@ class Explanation:
     parts: dict[str, float]
     hidden: str | None
     rules: tuple[str, ...] = ()
+    why: str = ""
+    proposed_by: tuple[str, ...] = ()
+    cause: Cause | None = None
+    needed: float | None = None
+    otherwise: int | None = None
 
 
 def new_recommendation_id() -> str:

@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import log
 
 import numpy as np
 
@@ -29,7 +30,11 @@ class Impressions:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Place:
-    """One placement. fallback: the places whose items fill up what would stay empty."""
+    """One placement.
+
+    fallback: the places whose items fill up what would stay empty. raised: a position, and a factor that its chance is
+    multiplied by: what would be if.
+    """
 
     name: str
     settings: Placement
@@ -37,6 +42,7 @@ class Place:
     boosts: Boosts | None
     pins: tuple[tuple[int, str], ...]
     fallback: "tuple[Place, ...]" = ()
+    raised: tuple[int, float] | None = None
 
     @property
     def counts(self) -> bool:
@@ -58,6 +64,10 @@ class Place:
             appeal = appeal + self.boosts.lift(ranking.shelf, entry, ranking.query.context)
         if self.settings.rotate and shown:
             appeal = appeal - LAP * self.laps(ranking, shown)
+        if self.raised:
+            at, factor = self.raised
+            appeal = appeal.copy()
+            appeal[at] += np.float32(log(factor))
         return appeal
 
     def laps(self, ranking: Ranking, shown: Impressions) -> FloatArray:
@@ -129,4 +139,4 @@ def _with_fallback(place: Place, places: Mapping[str, Place]) -> Place:
     if not place.settings.fallback:
         return place
     fallback = tuple(places[name] for name in place.settings.fallback)
-    return Place(place.name, place.settings, place.filter, place.boosts, place.pins, fallback)
+    return replace(place, fallback=fallback)

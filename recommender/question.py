@@ -91,6 +91,10 @@ class Question:
                 self.means.fault(error)
         return rank(shelf, self.means.popular[kind], profile, context)
 
+    def profile(self, place: Place) -> Profile:
+        """What is known of the customer for a place."""
+        return self.read.profile if self.knows(place) else EMPTY
+
     def is_late(self, place: Place) -> bool:
         """Whether popularity alone filled a place."""
         return self.ranking(place).model is self.means.popular[place.settings.kind]
@@ -122,12 +126,10 @@ class Question:
         open_ = place.personal(ranking, shown, allowed)
         return Offer(open_, place.appeal(ranking, entry, shown)), allowed
 
-    def take(self, place: Place, slot: SlotRequest) -> IntArray:
-        """The positions to show in a slot, in order; later slots leave them out."""
-        page = self.page(place, slot)
+    def take(self, place: Place, page: IntArray) -> None:
+        """Leave the items of a page out of later slots."""
         if not place.settings.repeat:
             self._taken.setdefault(place.settings.kind, []).append(page)
-        return page
 
     def page(self, place: Place, slot: SlotRequest) -> IntArray:
         """The positions to show in a slot, in order, after the slots before."""

@@ -17,7 +17,7 @@ from recommender.features import ORDERS, steps
 from recommender.growth import Growth
 from recommender.history import Items, Kin, Query
 from recommender.layer import Layer, singled_out
-from recommender.sharpness import factor_of
+from recommender.sharpness import factor_of, factors
 from recommender.sources.base import Scores
 from recommender.types import DAY, HOUR, MINUTE, FloatArray, IntArray
 
@@ -151,6 +151,61 @@ class Ranker:
             extra[late] = owed
             lift[self.columns.index(OWN)] += extra[positions] - extra.mean()
         return lift * self._factor(query, scores)
+
+    def losses(self, query: Query, scores: Sequence[Scores], pool: IntArray) -> FloatArray:
+        """Shape (sources, m): what the log-probability of each of m positions loses where a source is silent.
+
+        A silent source says its floor of every item, and all others compete on: so this is what would be otherwise,
+        where `contributions` share out what is. pool: the positions that compete, best first.
+        """
+        scores = _with_lent(scores, query.items)
+        weight, ends = self.weigh(query), np.cumsum([part.floor.size for part in scores])
+        columns = [slice(int(end - part.floor.size), int(end)) for part, end in zip(scores, ends, strict=True)]
+        values = [values_at(part, pool) for part in scores]
+        said = np.array([weight[at] @ part for at, part in zip(columns, values, strict=True)])
+        one_by_one = np.array([[part.at is not None] for part in scores])
+        total = np.concatenate([said.sum(axis=0)[None], said.sum(axis=0) - said])
+        singled = said * one_by_one
+        singled = np.concatenate([singled.sum(axis=0)[None], singled.sum(axis=0) - singled])
+        if self.layer is not None and not _is_stranger(query):
+            lift = self._lifts(self.layer, _seen(self.layer, query, scores), columns, pool)
+            total += lift
+            singled += lift
+        total += self._owing(query, values, columns, pool, singled)
+        total -= total.max(axis=1, keepdims=True)
+        if self.sharpness is not None and not _is_stranger(query):
+            total *= factors(1 / np.exp(total).sum(axis=1), self.sharpness)[:, None]
+        total -= np.log(np.exp(total).sum(axis=1, keepdims=True))
+        lost: FloatArray = total[0] - total[1:]
+        return lost
+
+    @staticmethod
+    def _lifts(layer: Layer, seen: "_Seen", columns: Sequence[slice], pool: IntArray) -> FloatArray:
+        """Shape (1 + sources, m): what the layer adds, and what it would without each source."""
+        where = np.minimum(np.searchsorted(seen.met, pool), max(seen.met.size - 1, 0))
+        met = np.flatnonzero(seen.met[where] == pool) if seen.met.size else where[:0]
+        lift = np.zeros((1 + len(columns), pool.size), np.float32)
+        values = seen.values[where[met]]
+        way = np.repeat(seen.way[where[met]][None], len(lift), axis=0)
+        for row, at in enumerate(columns, start=1):
+            way[row] -= values[:, at] @ layer.into[at]
+        lift[:, met] = layer.lift(seen.start, way)
+        return lift
+
+    def _owing(
+        self, query: Query, values: Sequence[FloatArray], columns: Sequence[slice], pool: IntArray, said: FloatArray
+    ) -> FloatArray:
+        """Shape (1 + sources, m): as `_owed`, also without each source. said: what sources say one by one."""
+        owed = np.zeros_like(said)
+        late = np.flatnonzero(pool >= query.items.known)
+        late = late[np.isin(pool[late], query.history.item)] if late.size else late
+        if late.size and OWN in self.columns:
+            own = self.columns.index(OWN)
+            habit = next(row for row, at in enumerate(columns) if at.start <= own < at.stop)
+            worth = np.repeat(values[habit][own - columns[habit].start][None, late], said.shape[0], axis=0)
+            worth[1 + habit] = 0
+            owed[:, late] = np.maximum(worth - said[:, late], 0)
+        return owed
 
     def _factor(self, query: Query, scores: Sequence[Scores]) -> np.float32:
         """What the scores of a question are multiplied by."""

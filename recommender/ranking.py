@@ -4,17 +4,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from recommender import top
 from recommender.catalogue import Shelf
 from recommender.history import Context, Query, history_of
 from recommender.model import KindModel
 from recommender.page import RankedItem
 from recommender.profile import Profile
+from recommender.ranker import values_at
 from recommender.sources.base import Scores
 from recommender.sources.popularity import Popularity
-from recommender.types import FloatArray, IntArray
+from recommender.types import BoolArray, FloatArray, IntArray
 
-LEAST_LIFT = 1e-6
-"""A source that lifts an item by less is no reason for it; a stranger's habit lifts none."""
+LEAST = 1e-6
+"""A source without which an item loses less is no reason for it; a stranger's habit is none."""
+
+RIVALS = 32
+"""The best items, among which it is asked what an item would lose without a source."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,12 +37,23 @@ class Ranking:
     score: FloatArray
 
     def reasons(self, positions: IntArray) -> list[str]:
-        """The word of the source that spoke loudest for each position."""
-        parts = self.parts(positions)
+        """The word of the source without which each position would lose most of its probability."""
+        lost = self.losses(positions)
         words = [source.reason for source in self.model.sources]
-        lift = np.stack([parts[source.name] for source in self.model.sources])
-        lifted = lift.max(axis=0) > LEAST_LIFT
-        return [words[at] if up else Popularity.reason for at, up in zip(lift.argmax(axis=0), lifted, strict=True)]
+        loudest = zip(lost.argmax(axis=0).tolist(), self.missed(lost).tolist(), strict=True)
+        return [words[row] if so else Popularity.reason for row, so in loudest]
+
+    @staticmethod
+    def missed(lost: FloatArray) -> BoolArray:
+        """Shape (k,): whether any source would be missed; lost: of `losses`."""
+        missed: BoolArray = lost.max(axis=0) > LEAST
+        return missed
+
+    def losses(self, positions: IntArray) -> FloatArray:
+        """Shape (sources, k): what the log-probability of each position loses without each source."""
+        rivals = top.best(self.blended, RIVALS)
+        pool = np.concatenate([positions, rivals[~np.isin(rivals, positions)]])
+        return self.model.ranker.losses(self.query, self.scores, pool)[:, : positions.size]
 
     def parts(self, positions: IntArray) -> dict[str, FloatArray]:
         """By source, shape (k,): what it adds to each position's log-score, above the average item's."""
@@ -48,6 +64,11 @@ class Ranking:
             parts[source.name] = lift[row : row + len(source.columns)].sum(axis=0)
             row += len(source.columns)
         return parts
+
+    def said(self, at: int) -> list[float]:
+        """What each source says of a position above what it says of an item that it does not know, added up."""
+        values = (values_at(part, np.array([at])) for part in self.scores)
+        return [float(np.maximum(value, 0).sum()) for value in values]
 
     def items(self, positions: IntArray) -> list[RankedItem]:
         """These positions as they are answered."""

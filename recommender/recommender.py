@@ -14,10 +14,19 @@ from recommender import top
 from recommender.catalogue import Catalogue, Shelf
 from recommender.consent import Purpose
 from recommender.errors import NotFoundError
-from recommender.explain import explain
+from recommender.explain import explain, notes
 from recommender.history import Context, History, Query
 from recommender.model import KindModel, Model, by_popularity
-from recommender.page import Explanation, RankedItem, Recommendation, Request, Slot, SlotRequest, new_recommendation_id
+from recommender.page import (
+    Explanation,
+    Note,
+    RankedItem,
+    Recommendation,
+    Request,
+    Slot,
+    SlotRequest,
+    new_recommendation_id,
+)
 from recommender.places import Place, Places
 from recommender.profile import EMPTY
 from recommender.question import NOTHING_SHOWN, UNREAD, Means, Question, Read
@@ -109,15 +118,29 @@ class Recommender:
         read: what `read` gave for the same request, or UNREAD: then popularity answers; None: it is read now.
         until: `time.monotonic` from which on popularity fills the slots whose kind is not ranked yet.
         """
-        places = [self._places.find(slot.placement) for slot in request.slots]
-        question = self._ask(request, read, until)
-        pages = [question.take(place, slot) for place, slot in zip(places, request.slots, strict=True)]
-        filled = list(zip(places, request.slots, pages, strict=True))
+        return self._answer(request, self._ask(request, read, until), lambda *_: None)
+
+    def explained(self, request: Request, read: Read | None = None) -> tuple[Recommendation, list[list[Note]]]:
+        """The same, and what is to be told of each item of each slot; about two milliseconds a slot."""
+        told: list[list[Note]] = []
+        question = self._ask(request, read)
+        return self._answer(request, question, lambda *slot: told.append(notes(question, *slot))), told
+
+    def _answer(
+        self, request: Request, question: Question, tell: Callable[[Place, SlotRequest, IntArray], None]
+    ) -> Recommendation:
+        """tell: is told each slot's page before later slots leave its items out."""
+        filled: list[tuple[Place, SlotRequest, IntArray]] = []
+        for place, slot in [(self._places.find(slot.placement), slot) for slot in request.slots]:
+            page = question.page(place, slot)
+            tell(place, slot, page)
+            question.take(place, page)
+            filled.append((place, slot, page))
         id_ = new_recommendation_id()
         for place, slot, page in reversed(filled):  # where a placement is asked for twice, its first page counts
             question.keep(place, slot, page, id_)
         slots = tuple(Slot(place.name, tuple(question.ranking(place).items(page))) for place, _, page in filled)
-        return Recommendation(id_, self.model.label, self._degraded(question, places), slots)
+        return Recommendation(id_, self.model.label, self._degraded(question, [place for place, *_ in filled]), slots)
 
     def _degraded(self, question: Question, places: Sequence[Place]) -> tuple[str, ...]:
         parts = () if self.model.trained else ("model",)

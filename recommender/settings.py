@@ -44,11 +44,14 @@ class _Table(BaseModel):
 Rule = Annotated[str, AfterValidator(_readable)]
 
 
+MOST_BOOST = 1e6
+
+
 class Boost(_Table):
     """Items that are to stand higher, or lower, than their score."""
 
     when: Rule = Field(min_length=1, description="the rule that says which items")
-    by: float = Field(gt=0, le=1e6, description="by how much their chance counts more (2.0) or less (0.5)")
+    by: float = Field(gt=0, le=MOST_BOOST, description="by how much their chance counts more (2.0) or less (0.5)")
 
 
 def _apart(pins: dict[str, int]) -> dict[str, int]:

@@ -37,7 +37,8 @@ class RankedItemOut(Wire):
     title: str | None = Field(None, description="With `attributes`: what people call it.")
     attributes: dict[str, Any] | None = Field(None, description="With `attributes`: what the catalogue says of it.")
     parts: dict[str, float] | None = Field(None, description="With `explain`: what each source added.")
-    rules: list[str] | None = Field(None, description="With `explain`: what put it there rather than its score.")
+    rules: list[str] | None = Field(None, description="With `explain`: without each of which it would stand elsewhere.")
+    why: str | None = Field(None, description="With `explain`: words for a customer to read.")
 
 
 class SlotOut(Wire):
@@ -77,10 +78,28 @@ class RankingOut(Wire):
     items: list[RankedItemOut]
 
 
+class OwnOut(Wire):
+    """The customer's events that count most: the newest uses of an item. score: what it would be without these."""
+
+    item: str
+    uses: int
+    score: float
+
+
+class CauseOut(Wire):
+    """What a score comes from: the source without which it would be `score`."""
+
+    source: str
+    score: float
+    own: OwnOut | None
+
+
 class ExplanationOut(Wire):
     """Why an item stands where it stands, or why it is not shown (`hidden`). parts: log-score by source.
 
-    rules: what put it there rather than its score; `stability` keeps places calm from one answer to the next.
+    rules: without each of which it would stand elsewhere. why: words for a customer to read. proposed_by: the sources
+    that know of it. needed: the least boost that would put it on the page. otherwise: the rank it would have, were it
+    not hidden.
     """
 
     item: str
@@ -91,6 +110,11 @@ class ExplanationOut(Wire):
     parts: dict[str, float]
     hidden: str | None
     rules: list[str]
+    why: str
+    proposed_by: list[str]
+    cause: CauseOut | None
+    needed: float | None
+    otherwise: int | None
 
 
 class ItemOut(Wire):

@@ -1,5 +1,6 @@
 """The answers: a page, one slot, the caller's own list, similar items, and why."""
 
+import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
@@ -84,7 +85,7 @@ async def explain(
     """Why an item stands where it stands for a customer, or why it does not stand there."""
     site = site_of(request)
     context, recommender = site.context(channel, at, said_in(request)), site.live.recommender
-    why = await site.reads.ask(lambda: recommender.explain(customer, item, placement, context, personalise))
+    why = await asyncio.to_thread(recommender.explain, customer, item, placement, context, personalise)
     return answer(why)
 
 
