@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from recommender.causes import cause_of
+from recommender.eligible import Boosts
 from recommender.page import Explanation, Note, SlotRequest
 from recommender.places import Place
 from recommender.question import Question
@@ -105,7 +106,7 @@ def _without(place: Place) -> Iterator[tuple[str, Place]]:
     if place.boosts:
         for boost, (rule, _) in zip(settings.boosts, place.boosts.parts, strict=True):
             left = [part for part in place.boosts.parts if part[0] is not rule]
-            yield f"boost: {boost.when}", replace(place, boosts=type(place.boosts)(left))
+            yield f"boost: {boost.when}", replace(place, boosts=Boosts(left) if left else None)
     if place.fallback:
         yield "fallback", replace(place, fallback=())
     for name in ("rotate", "diversity", "stability"):

@@ -68,6 +68,7 @@ def why(ranking: Ranking, row: int, at: int, kind: Kind, title: Title) -> str:
             said = _habit(item, column) if source.name == "habit" else _next(item, column)
             if said:
                 return said
+        return (source.name == "habit" and _habit(item, "used")) or "A usual next step."
     if source.name in _LIKE:
         other = _nearest(item, source)
         do, did, done = item.verbs

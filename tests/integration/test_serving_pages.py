@@ -148,6 +148,14 @@ def test_without_personalising_everybody_gets_the_same_and_no_profile_is_read(
     assert kept["personalised"] is False
 
 
+def test_an_explained_page_says_why_in_words_and_which_rule_moved_what(client: TestClient) -> None:
+    (page,) = call(client, {"placement": "menu", "exclude": ["b"]}, explain=True)["slots"]
+    told = [(item["item"], item["reason"], item["why"], item["rules"]) for item in page["items"]]
+    assert told[0] == ("a", "habit", "You use this often.", [])
+    assert [item for item, *_ in told] == ["a", "c", "d"]
+    assert all(item["parts"].keys() == {"habit", "popularity"} for item in page["items"])
+
+
 def test_caps_count_at_once_and_after_a_restart(tmp_path: Path) -> None:
     settings = Settings(placements=PLACES)
     with client_of(tmp_path, "sqlite", settings=settings) as client:
