@@ -64,6 +64,8 @@ class Question:
     _rankings: dict[tuple[Kind, bool], Ranking] = field(default_factory=dict)
     _impressions: dict[Kind, Impressions] = field(default_factory=dict)
     _taken: dict[Kind, list[IntArray]] = field(default_factory=dict)
+    candidates: int = 0
+    """How many items the slot that was filled last could show."""
 
     def knows(self, place: Place) -> bool:
         """Whether a place is filled for this customer, rather than for anybody."""
@@ -135,6 +137,7 @@ class Question:
         """The positions to show in a slot, in order, after the slots before."""
         ranking, size = self.ranking(place), place.settings.size if slot.k is None else slot.k
         own, allowed = self.offer(place, slot)
+        self.candidates = int(np.count_nonzero(own.open))
         more = [self.offer(other, slot)[0] for other in place.fallback]
         return fill(
             [own, *more],

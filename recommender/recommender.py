@@ -5,6 +5,7 @@ the model in use and the catalogue as it stands at that moment.
 """
 
 import math
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -43,6 +44,7 @@ class Recommender:
 
     shown: what calm placements and caps go by; of this recommender alone where None.
     fault: is told what went wrong in a ranking, whose slots are then filled by popularity; it is raised where None.
+    noted: is told of each slot its placement, how many items it could show, and the seconds that it took.
     """
 
     def __init__(
@@ -52,8 +54,9 @@ class Recommender:
         settings: Settings,
         shown: Shown | None = None,
         fault: Callable[[Exception], None] | None = None,
+        noted: Callable[[str, int, float], None] | None = None,
     ) -> None:
-        self._store, self._fault = store, fault
+        self._store, self._fault, self._noted = store, fault, noted
         self._shown = Shown() if shown is None else shown
         self.settle(settings)
         self.use(model)
@@ -132,7 +135,10 @@ class Recommender:
         """tell: is told each slot's page before later slots leave its items out."""
         filled: list[tuple[Place, SlotRequest, IntArray]] = []
         for place, slot in [(self._places.find(slot.placement), slot) for slot in request.slots]:
+            started = time.perf_counter()
             page = question.page(place, slot)
+            if self._noted:
+                self._noted(place.name, question.candidates, time.perf_counter() - started)
             tell(place, slot, page)
             question.take(place, page)
             filled.append((place, slot, page))

@@ -6,6 +6,7 @@ event waits for nobody, and a crowd shares one flush.
 """
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -145,6 +146,9 @@ class Ingest:
         for outcome, why in _REFUSED.items():
             rejects |= dict.fromkeys(np.flatnonzero(verdicts == outcome).tolist(), why)
         self._telemetry.group.observe(admitted.rows.size)
+        if admitted.rows.size:
+            middle = float(np.median(admitted.batch.records["time"]))
+            self._telemetry.lag.set(max(0.0, time.time() - middle / 1000))
         return self._split(requests, verdicts.tolist(), rejects)
 
     def _split(

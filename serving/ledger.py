@@ -106,6 +106,7 @@ class WriteBehind:
         while self._pending and await self._flush_group():
             pass
         self._telemetry.ledger_pending.set(len(self._pending))
+        self._telemetry.ledger_lag.set((self._now() - self._pending[0].at) / 1000 if self._pending else 0.0)
 
     async def _flush_group(self) -> bool:
         size = min(len(self._pending), LARGEST_GROUP)

@@ -99,7 +99,7 @@ class LiveModel:
         return self._build(load_model(self.registry, number))
 
     def _build(self, model: Model) -> Recommender:
-        return Recommender(self._store, model, self._settings, self._shown, _fault)
+        return Recommender(self._store, model, self._settings, self._shown, _fault, self._telemetry.slot)
 
     def settle(self, settings: Settings, places: Places) -> None:
         """Fill pages by these settings from the next answer on, whatever model answers."""
@@ -111,6 +111,8 @@ class LiveModel:
             recommender.settle(self._settings)
         self._recommender = recommender
         self._telemetry.model.info({"label": self.label})
+        manifest = recommender.model.manifest
+        self._telemetry.trained_until = manifest.log.last / 1000 if manifest else 0.0
         self._telemetry.reloads.labels("taken").inc()
         _log.info("A model is in use.", extra={"fields": {"model": self.label}})
 
