@@ -152,13 +152,26 @@ def test_serving_computes_what_training_computed_and_models_of_the_first_version
         assert not score[given].any()
 
 
-def test_the_more_steps_the_less_surprised_by_what_it_learns_from() -> None:
+def test_the_more_steps_the_less_surprised_by_what_it_learns_from(monkeypatch: pytest.MonkeyPatch) -> None:
     used = several(200, 9)
     questions = ask(used, np.random.default_rng(9))
+    monkeypatch.setattr(sets, "NETWORKS", 1)
     losses = [surprise(_weights(fit_sets(used, 7, steps), used), questions) for steps in (0, 20, 60, 200)]
     assert losses == sorted(losses, reverse=True)
 
 
+def test_networks_are_averaged_as_many_as_the_catalogue_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+    used, items = several(60, 9), items_of([f"item-{number}" for number in range(9)])
+    three, query = fit_sets(used, 7, 5), [known_by(items, np.array([1, 4]))]
+    monkeypatch.setattr(sets, "NETWORKS", 1)
+    alone = [fit_sets(used, 7 + other, 5).score(query)[0].values for other in range(3)]
+    np.testing.assert_allclose(three.score(query)[0].values, np.mean(alone, axis=0), atol=1e-5)
+    monkeypatch.setattr(sets, "NETWORKS", 3)
+    monkeypatch.setattr(sets, "ITEMS", 18)
+    assert fit_sets(used, 7, 5).outward.shape[0] == 2 * sets.HIDDEN
+
+
+@pytest.mark.usefixtures("short")
 def test_as_many_steps_are_taken_as_answer_others_best_and_those_weights_are_kept() -> None:
     used = several(200, 9)
     questions = ask(several(60, 9), np.random.default_rng(9))
@@ -214,8 +227,9 @@ def first(model: KindModel, items: Items, *used: str) -> str:
 
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Few steps: these worlds need no more."""
+    """Few steps of one network: these worlds need no more."""
     monkeypatch.setattr(sets, "STEPS", 300)
+    monkeypatch.setattr(sets, "NETWORKS", 1)
 
 
 @pytest.mark.usefixtures("short")
@@ -289,4 +303,3 @@ def test_hidden_units_left_out_are_drawn_from_the_seed() -> None:
     used = several(60, 9)
     assert fit_sets(used, 1, 5).outward.tobytes() == fit_sets(used, 1, 5).outward.tobytes()
     assert fit_sets(used, 1, 5).outward.tobytes() != fit_sets(used, 2, 5).outward.tobytes()
-    assert fit_sets(used, 1, 5).outward.shape[0] == sets.HIDDEN

