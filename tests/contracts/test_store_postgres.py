@@ -127,8 +127,10 @@ def test_under_another_secret_a_replica_refuses_whoever_may_have_been_erased(
     with opened(url) as store:
         store.persons.erase("crm:1", 5)
     monkeypatch.setenv(VARIABLE, "another secret of these")
-    with opened(url) as store, pytest.raises(StoreError, match="under another secret"):
-        store.events.append(batch([Event("crm:1", "late")]))
+    with opened(url) as store:
+        with pytest.raises(StoreError, match="under another secret"):
+            store.events.append(batch([Event("crm:1", "late")]))
+        assert "under another secret" in store.check()["problems"][0]
 
 
 def test_what_one_replica_accepts_is_in_the_next_answer_of_another(url: str) -> None:

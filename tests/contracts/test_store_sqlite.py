@@ -340,3 +340,5 @@ def test_under_another_secret_nobody_is_let_in_who_may_have_been_erased(tmp_path
             with pytest.raises(StoreError, match="under another secret"):
                 work()
         assert store.events.count() == 3
+        (problem,) = store.check()["problems"]
+        assert "under another secret" in problem

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
+from recommender.errors import StoreError
 from recommender.profile import Profile
 from recommender.stores.layout import PART, PART_BITS, add_up
 from recommender.stores.postgres.consents import PostgresConsents
@@ -74,6 +75,14 @@ class PostgresPersons:
     def erased(self, identities: Sequence[str]) -> set[str]:
         with self._database.connection() as connection:
             return self._tombstones.among(connection, identities)
+
+    def check(self) -> list[str]:
+        """What is wrong: that tombstones were written under another secret."""
+        try:
+            self.erased(())
+        except StoreError as error:
+            return [str(error)]
+        return []
 
     def lift(self, identity: str) -> bool:
         with self._database.writing() as connection:

@@ -62,6 +62,7 @@ class PostgresStore:
             "SELECT current_setting('server_version'), current_setting('synchronous_commit') || ', fsync ' || "
             "current_setting('fsync'), pg_database_size(current_database())"
         )[0]
+        problems += self.persons.check()
         if "fsync off" in durable:
             problems.append("fsync is off: a power cut may lose events that were acknowledged. Turn it on.")
         return {

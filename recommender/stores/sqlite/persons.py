@@ -12,6 +12,7 @@ from typing import Any
 import apsw
 import orjson
 
+from recommender.errors import StoreError
 from recommender.profile import Profile
 from recommender.stores.layout import PART, PART_BITS, add_up, bounds
 from recommender.stores.sqlite.consents import SqliteConsents
@@ -83,6 +84,14 @@ class SqlitePersons:
     def erased(self, identities: Sequence[str]) -> set[str]:
         with self._main.reading() as connection:
             return self._tombstones.among(connection, identities)
+
+    def check(self) -> list[str]:
+        """What is wrong: that tombstones were written under another secret."""
+        try:
+            self.erased(())
+        except StoreError as error:
+            return [str(error)]
+        return []
 
     def lift(self, identity: str) -> bool:
         with self._main.writing() as connection:

@@ -61,7 +61,7 @@ class SqliteStore:
         main, wrong_main = self._main.check()
         ledger, wrong_ledger = self._ledger.check()
         events, wrong_events = self.events.check()
-        problems = wrong_main + wrong_ledger + wrong_events
+        problems = wrong_main + wrong_ledger + wrong_events + self.persons.check()
         return {
             "engine": "sqlite",
             "version": apsw.sqlite_lib_version(),
