@@ -11,11 +11,12 @@ knows of items is not of these items. (Habit goes by the customer's own history 
 misfit may well stand above the baselines.)
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from recommender.baselines import Ranking, most_used, popularity
 from recommender.catalogue import Chain
 from recommender.gate import ENOUGH, rows_of
 from recommender.history import Context, Items, Query, history_of
@@ -23,7 +24,7 @@ from recommender.metrics import Interval, Values, bootstrap, pessimistic_rank
 from recommender.model import KindModel, Model
 from recommender.profile import Profile
 from recommender.stores.base import CustomerLog, Store
-from recommender.types import DAY, FloatArray, IntArray, Kind, codes64, is_use
+from recommender.types import DAY, IntArray, Kind, codes64, is_use
 
 QUESTIONS = 300
 """At most so many uses of a kind are asked for."""
@@ -45,8 +46,6 @@ KNOWN = 0.5
 
 CLUSTERS = 30
 """From so many customers on, an interval is over customers."""
-
-Ranking = Callable[[Query], FloatArray]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -107,21 +106,19 @@ def objections(store: Store, challenger: Model, champion: Model | None, seed: in
         if len(asked) >= ENOUGH and challenger.kinds[kind].codes.size:
             who = np.array([question.who for question in asked], np.int64)
             sheet = _Sheet(asked, codes, ids, who if np.unique(who).size >= CLUSTERS else None)
-            found = _of_kind(kind, sheet, _popularity(parts, codes), challenger, champion)
+            found = _of_kind(kind, sheet, popularity(_uses(parts, codes), codes.size), challenger, champion)
             reasons += [f"{kind}: of {len(asked)} of the store's newest uses {reason} {_REMEDY}" for reason in found]
     return reasons
 
 
-def _of_kind(
-    kind: Kind, sheet: _Sheet, popularity: Ranking, challenger: Model, champion: Model | None
-) -> Iterator[str]:
+def _of_kind(kind: Kind, sheet: _Sheet, popular: Ranking, challenger: Model, champion: Model | None) -> Iterator[str]:
     model, before = challenger.kinds[kind], champion.kinds[kind] if champion else None
     wanted = np.array([question.code for question in sheet.asked], np.int64)
     known, knew = (float(np.isin(wanted, m.codes).mean()) if m else 0.0 for m in (model, before))
     if known < KNOWN and (before is None or known < knew):
         yield f"it knows the items of {known:.0%}."
     mine = sheet.reached(model)
-    for name, ranking in (("most-used", _most_used), ("popularity", popularity)):
+    for name, ranking in (("most-used", most_used), ("popularity", popular)):
         theirs = sheet.reached_by(ranking)
         if sheet.below(mine, theirs):
             yield f"it reaches an mrr of {mine.mean():.3f}, {name} {theirs.mean():.3f}."
@@ -199,20 +196,10 @@ def _ranking(model: KindModel) -> Ranking:
     return lambda query: model.ranker.blend(query, [source.score([query])[0] for source in model.sources])
 
 
-def _most_used(query: Query) -> FloatArray:
-    """The customer's own items by how often they were used."""
-    return _or_nothing(np.bincount(query.history.item, minlength=query.items.codes.size))
-
-
-def _popularity(parts: Sequence[CustomerLog], codes: IntArray) -> Ranking:
-    """All items by how often anybody used them."""
+def _uses(parts: Sequence[CustomerLog], codes: IntArray) -> IntArray:
+    """The position of the item of every use of these; codes: ascending."""
     item = np.concatenate([part.events["item"][is_use(part.events["type"])] for part in parts])
-    score = _or_nothing(np.bincount(np.searchsorted(codes, item[np.isin(item, codes)]), minlength=codes.size))
-    return lambda _: score
-
-
-def _or_nothing(count: IntArray) -> FloatArray:
-    return np.where(count > 0, count, -np.inf).astype(np.float32)
+    return np.searchsorted(codes, item[np.isin(item, codes)])
 
 
 def _place(question: _Question, items: Items, ranking: Ranking, places: IntArray | None) -> float:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from recommender import top
+from recommender.baselines import Ranking
 from recommender.catalogue import Catalogue
 from recommender.errors import StoreError, UsageError
 from recommender.history import Context, Query, history_of
@@ -27,7 +28,7 @@ from recommender.types import EVENT, USE, FloatArray, Kind
 from training.account import ImportSummary
 from training.bank import MENU, ZONE, BankFiles, simulate_bank
 from training.catalogues import import_items
-from training.evaluation import Ranking, Report, model_ranking
+from training.evaluation import Report, model_ranking
 from training.fit.kind import Subject
 from training.importers import import_events
 from training.pipeline import Exam, Outcome, train

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 from pydantic import JsonValue
 
+from recommender.baselines import Ranking, popularity
 from recommender.history import Query
 from recommender.metrics import bootstrap, hit, reciprocal_rank
 from recommender.model import KindModel
@@ -12,9 +13,6 @@ from recommender.sources.base import Scores
 from recommender.types import BoolArray, FloatArray, IntArray
 from training.fit.kind import Subject
 from training.questions import Asked
-
-Ranking = Callable[[Query], FloatArray]
-"""Scores of all items for one question: shape (n,), higher is better, -inf for an item it cannot rank."""
 
 Row = dict[str, JsonValue]
 
@@ -98,27 +96,10 @@ def _first_places(part: Scores, one: Asked) -> IntArray:
     return np.where(np.isfinite(peak), ahead, 0)
 
 
-def most_used(query: Query) -> FloatArray:
-    """The customer's own items by how often they were used."""
-    size = query.items.codes.size
-    count = np.bincount(query.history.item, minlength=size).astype(np.float32)
-    np.add.at(count, query.history.older_item, query.history.older_count)
-    return np.where(count > 0, count, -np.inf).astype(np.float32)
-
-
-def most_recent(query: Query) -> FloatArray:
-    """The customer's own items, the last used first."""
-    last = np.full(query.items.codes.size, -np.inf, np.float32)
-    last[query.history.item] = np.arange(query.history.item.size)
-    return last
-
-
-def popularity(subject: Subject) -> Ranking:
-    """All items by how often anybody used them."""
-    position = subject.items.positions(subject.log.events["item"][subject.uses])
-    count = np.bincount(position, minlength=subject.items.codes.size).astype(np.float32)
-    score = np.where(count > 0, count, -np.inf).astype(np.float32)
-    return lambda _: score
+def popularity_of(subject: Subject) -> Ranking:
+    """The items of a subject by how often anybody used them."""
+    uses = subject.items.positions(subject.log.events["item"][subject.uses])
+    return popularity(uses, subject.items.codes.size)
 
 
 def before(subject: Subject, held: BoolArray) -> Subject:

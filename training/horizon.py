@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import JsonValue
 
+from recommender.baselines import Ranking, most_recent, most_used
 from recommender.errors import UsageError
 from recommender.features import used
 from recommender.history import Items
@@ -25,7 +26,7 @@ from recommender.settings import Training
 from recommender.top import best
 from recommender.types import DAY, BoolArray, FloatArray, IntArray, Kind
 from training.dataset import Log
-from training.evaluation import DEPTHS, Ranking, Report, Row, Scoring, most_recent, most_used
+from training.evaluation import DEPTHS, Report, Row, Scoring
 from training.fit import rivals
 from training.fit.factors import FactorSettings
 from training.fit.kind import Subject, fit_kind

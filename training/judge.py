@@ -11,12 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from recommender.baselines import Ranking
 from recommender.features import used
 from recommender.history import Context, Query, history_of
 from recommender.metrics import places
 from recommender.top import best
 from recommender.types import BoolArray, FloatArray, IntArray, Kind
-from training.evaluation import Ranking, Report, Row, Scoring, events_before
+from training.evaluation import Report, Row, Scoring, events_before
 from training.fit.kind import Subject
 from training.judgement import PAGE, Answers, Known, Paper, Sitting, rows_of
 from training.questions import Asked, pages, step

@@ -20,6 +20,7 @@ import numpy as np
 from pydantic import JsonValue
 from scipy import sparse
 
+from recommender.baselines import Ranking
 from recommender.catalogue import kin_table, pieces_of, tokens_of
 from recommender.columns import Names
 from recommender.errors import UsageError
@@ -37,7 +38,7 @@ from recommender.top import best
 from recommender.types import DAY, BoolArray, FloatArray, IntArray, Kind, is_use
 from training.catalogues import import_items
 from training.dataset import Log, end_to_end, items_of
-from training.evaluation import Ranking, Report, Row, model_ranking
+from training.evaluation import Report, Row, model_ranking
 from training.files import open_table
 from training.fit.kind import Subject, fit_kind
 from training.log_file import read_log

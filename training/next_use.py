@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from pydantic import JsonValue
 
+from recommender.baselines import Ranking, most_recent, most_used
 from recommender.history import Items, Query
 from recommender.metrics import Values, calibration_error, reliability
 from recommender.model import KindModel
@@ -23,7 +24,7 @@ from recommender.sources.base import Source
 from recommender.types import BoolArray, FloatArray, IntArray, Kind
 from training.calm import Calm
 from training.dataset import Log
-from training.evaluation import Ranking, Report, Row, model_ranking, most_recent, most_used, popularity, row_of
+from training.evaluation import Report, Row, model_ranking, popularity_of, row_of
 from training.fit.kind import Subject, fit_kind
 from training.fit.transitions import fit_transitions
 from training.log_file import read_log
@@ -78,7 +79,7 @@ def next_use(
         OURS: model_ranking(model),
         "most-used": most_used,
         "most-recent": most_recent,
-        "popularity": popularity(Subject(Kind.FEATURE, trial.items, trial.earlier.log)),
+        "popularity": popularity_of(Subject(Kind.FEATURE, trial.items, trial.earlier.log)),
         "first-order": alone(steps, f"order-1-pace-{PACE}"),
         "second-order": alone(steps, f"order-2-pace-{PACE}"),
     }

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from recommender.baselines import Ranking, most_used
 from recommender.settings import Training
 from recommender.types import DAY, BoolArray, Kind, is_use
 from training.dataset import Log
-from training.evaluation import Ranking, Report, Row, Scoring, before, most_used
+from training.evaluation import Report, Row, Scoring, before
 from training.fit.kind import Subject, fit_kind
 from training.judge import MURMELI, judge
 

@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import JsonValue, ValidationError
 
 from recommender import champion
+from recommender.baselines import Ranking, most_recent, most_used
 from recommender.bundle import LogRange, Manifest
 from recommender.catalogue import pieces_of, tokens_of
 from recommender.errors import ArtefactError, NotFoundError, RefusedError
@@ -19,7 +20,7 @@ from recommender.settings import Settings, Training
 from recommender.stores.base import Store
 from recommender.types import BoolArray, Kind, instant
 from training.dataset import Log, extract, items_of
-from training.evaluation import Ranking, Report, Row, Scoring, before, most_recent, most_used, popularity
+from training.evaluation import Report, Row, Scoring, before, popularity_of
 from training.fit.kind import ENOUGH, Subject, fit_by_habit, fit_kind, held_back, refit
 from training.judge import CHAMPION, MURMELI, judge
 from training.overview import learning_curve, overview
@@ -246,7 +247,7 @@ def rankings_of(murmeli: Ranking, earlier: Subject) -> dict[str, Ranking]:
         MURMELI: murmeli,
         "most-used": most_used,
         "most-recent": most_recent,
-        "popularity": popularity(earlier),
+        "popularity": popularity_of(earlier),
     }
 
 

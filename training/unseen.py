@@ -19,6 +19,7 @@ import numpy as np
 from pydantic import JsonValue
 from scipy import sparse
 
+from recommender.baselines import most_recent, most_used
 from recommender.catalogue import tokens_of
 from recommender.columns import Names
 from recommender.errors import UsageError
@@ -35,7 +36,7 @@ from recommender.top import best
 from recommender.types import EVENT, USE, EventArray, FloatArray, IntArray, Kind, codes64
 from training.catalogues import import_items
 from training.dataset import items_of, log_of
-from training.evaluation import Report, Row, most_recent, most_used
+from training.evaluation import Report, Row
 from training.files import open_table
 from training.fit.kind import Subject, fit_kind
 from training.fit.matrix import total, user_items

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from recommender.baselines import most_recent, most_used
 from recommender.champion import load_model
 from recommender.history import Context, Query
 from recommender.model import KindModel
@@ -23,7 +24,7 @@ from recommender.types import DAY, FloatArray, IntArray, Kind
 from tests.contracts.worlds import Event, batch
 from tests.integration.serving_world import client_of, site_of
 from training.dataset import extract
-from training.evaluation import before, model_ranking, most_recent, most_used, popularity, row_of
+from training.evaluation import before, model_ranking, popularity_of, row_of
 from training.fit.kind import held_back
 from training.judge import judge, questions_of
 from training.pipeline import Outcome, evaluate, subjects_of, train
@@ -293,7 +294,7 @@ def test_the_judges_figures_are_those_counted_by_hand() -> None:
     rankings = {
         "used": most_used,
         "recent": most_recent,
-        "popular": popularity(subject.earlier(~held)),
+        "popular": popularity_of(subject.earlier(~held)),
         "silent": lambda _: nothing,
         "undecided": lambda _: np.zeros(3, np.float32),
     }
