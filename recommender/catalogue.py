@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from threading import Lock
@@ -18,6 +19,9 @@ from recommender.types import BoolArray, FloatArray, IntArray, Kind, code64
 
 _WORD = re.compile(r"\w+")
 _NONE = np.zeros(0, np.int64)
+
+MOST_CHANGES = 256
+"""Changes of a shelf that are remembered, for who works something out of it."""
 
 Changes = tuple[int, list[Item], list[str]]
 """A cursor, the items that were put since another one, and the ids of those deleted."""
@@ -79,12 +83,23 @@ class Shelf:
     """One kind's items and which of them may be shown. available: shape (n,).
 
     opens, closes: shape (n,), milliseconds UTC, the window of each; None where no item has one.
+    line, version: which of the shelves of one kind in one catalogue it is. changes: the newest versions, and the codes
+    of what each changed.
     """
 
     items: Items
     available: BoolArray
     opens: IntArray | None = None
     closes: IntArray | None = None
+    line: object = None
+    version: int = 0
+    changes: Sequence[tuple[int, frozenset[int]]] = ()
+
+    def changed_since(self, before: "Shelf") -> set[int] | None:
+        """The codes of what changed since an earlier shelf of the same line; None where that is not known."""
+        if self.line is not before.line or before.version < self.version - len(self.changes):
+            return None
+        return set().union(*(codes for version, codes in self.changes if version > before.version))
 
     def open(self, now: int) -> BoolArray:
         """Shape (n,), to be written on: what may be shown at an instant."""
@@ -185,6 +200,10 @@ class Catalogue:
         """The catalogue's entry of an item, None where it has none."""
         return self._entries.get(code64(id_))
 
+    def entry_of(self, code: int) -> Item | None:
+        """The same by the item's code."""
+        return self._entries.get(code)
+
     def title(self, id_: str) -> str:
         """What people call an item; its id where it has no title."""
         found = self.entry(id_)
@@ -199,20 +218,23 @@ class _KindOf:
         self._kin: dict[int, tuple[IntArray, FloatArray]] = {}
         self._trained = Items(codes, codes.size, ids, np.zeros(codes.size + 1, np.int64), _NONE)
         self._tokens: dict[int, IntArray] = {}
-        self._stale = False
+        self._stale: set[int] = set()
         self._late: dict[int, str] = {}
         self._hidden: set[int] = set()
         self._windows: dict[int, tuple[int, int]] = {}
+        self._changed: set[int] = set()
+        self._version, self._changes = 0, deque[tuple[int, frozenset[int]]](maxlen=MOST_CHANGES)
 
     def put(self, item: Item) -> None:
         code, before = code64(item.id), self._tokens.get(code64(item.id), _NONE)
         self._tokens[code] = tokens_of(item)
+        self._changed.add(code)
         if self._trained.positions(np.array([code]))[0] < 0:
             self._late[code] = item.id
             if self._find_kin:
                 self._kin[code] = self._find_kin(pieces_of(item))
         elif not np.array_equal(before, self._tokens[code]):
-            self._stale = True
+            self._stale.add(code)
         (self._hidden.discard if item.available else self._hidden.add)(code)
         self._windows.pop(code, None)
         window = window_of(item)
@@ -220,6 +242,7 @@ class _KindOf:
             self._windows[code] = window
 
     def delete(self, code: int) -> None:
+        self._changed.add(code)
         self._windows.pop(code, None)
         self._tokens.pop(code, None)
         self._late.pop(code, None)
@@ -236,9 +259,11 @@ class _KindOf:
 
     def shelf(self) -> Shelf:
         if self._stale:
-            trained = [self._tokens.get(code, _NONE) for code in self._trained.codes.tolist()]
-            self._trained = replace(self._trained, token_starts=_starts(trained), tokens=np.concatenate(trained))
-            self._stale = False
+            at = np.sort(_known(self._trained, list(self._stale)))
+            new = [self._tokens.get(code, _NONE) for code in self._trained.codes[at].tolist()]
+            starts, values = respliced(self._trained.token_starts, self._trained.tokens, at, new)
+            self._trained = replace(self._trained, token_starts=starts, tokens=values)
+            self._stale.clear()
         late = sorted(self._late)
         tokens = [self._tokens[code] for code in late]
         items = Items(
@@ -251,7 +276,11 @@ class _KindOf:
         )
         available = np.ones(items.codes.size, np.bool_)
         available[_known(items, list(self._hidden))] = False
-        return Shelf(items, available, *self._window_arrays(items))
+        self._version += 1
+        self._changes.append((self._version, frozenset(self._changed)))
+        self._changed.clear()
+        opens, closes = self._window_arrays(items)
+        return Shelf(items, available, opens, closes, self, self._version, tuple(self._changes))
 
     def _window_arrays(self, items: Items) -> tuple[IntArray, IntArray] | tuple[None, None]:
         if not self._windows:
@@ -268,6 +297,16 @@ def kin_table(found: Sequence[tuple[IntArray, FloatArray]]) -> Kin:
     for row, (at, weight) in enumerate(found):
         table.at[row, : at.size], table.weight[row, : at.size] = at, weight
     return table
+
+
+def respliced(starts: IntArray, values: IntArray, rows: IntArray, new: Sequence[IntArray]) -> tuple[IntArray, IntArray]:
+    """Values laid end to end, row after row, with other values in some rows, ascending; and where each row starts."""
+    size = np.diff(starts)
+    size[rows] = [row.size for row in new]
+    ends = zip([0, *starts[rows + 1].tolist()], [*starts[rows].tolist(), values.size], strict=True)
+    kept = [values[begin:end] for begin, end in ends]
+    parts = [kept[0], *(part for pair in zip(new, kept[1:], strict=True) for part in pair)]
+    return np.concatenate([[0], np.cumsum(size)]), np.concatenate(parts)
 
 
 def _known(items: Items, codes: Sequence[int]) -> IntArray:

@@ -137,7 +137,7 @@ def _proposed(ranking: Ranking, at: int) -> tuple[str, ...]:
 
 def _obstacles(question: Question, place: Place, at: int) -> Iterator[str]:
     """Everything that keeps a position out."""
-    ranking, entry = question.ranking(place), question.means.catalogue.entry
+    ranking, find = question.ranking(place), question.means.catalogue.entry_of
     shelf, context = ranking.shelf, question.request.context
     if not shelf.available[at]:
         yield "it is not available"
@@ -146,7 +146,7 @@ def _obstacles(question: Question, place: Place, at: int) -> Iterator[str]:
             yield f"it is available from {instant(int(shelf.opens[at]))} on"
         elif context.now >= shelf.closes[at]:
             yield f"it was available until {instant(int(shelf.closes[at]))}"
-    if place.filter and not place.filter.mask(shelf, entry, context)[at]:
+    if place.filter and not place.filter.mask(shelf, find, context)[at]:
         yield f"the placement's filter leaves it out: {place.filter.rule.text}"
     history = ranking.query.history
     if place.settings.hide_used and (at in history.item or at in history.older_item):

@@ -8,8 +8,9 @@ from math import log
 import numpy as np
 
 from recommender.catalogue import Catalogue
-from recommender.eligible import Boosts, Eligible, FindEntry
+from recommender.eligible import Boosts, Eligible
 from recommender.errors import NotFoundError
+from recommender.groups import FindEntry
 from recommender.history import Context
 from recommender.ranking import Ranking
 from recommender.rules import read_rule
@@ -49,19 +50,19 @@ class Place:
         """Whether it matters what the customer was shown."""
         return bool(self.settings.cap or self.settings.rotate)
 
-    def allowed(self, ranking: Ranking, entry: FindEntry) -> BoolArray:
+    def allowed(self, ranking: Ranking, find: FindEntry) -> BoolArray:
         """Shape (n,), to be written on: what may be shown there to anybody."""
         context = ranking.query.context
         mask = ranking.shelf.open(context.now)
         if self.filter:
-            mask &= self.filter.mask(ranking.shelf, entry, context)
+            mask &= self.filter.mask(ranking.shelf, find, context)
         return mask
 
-    def appeal(self, ranking: Ranking, entry: FindEntry, shown: Impressions | None) -> FloatArray:
+    def appeal(self, ranking: Ranking, find: FindEntry, shown: Impressions | None) -> FloatArray:
         """Shape (n,): what orders the items there; the logarithm of each one's chance, but for a common term."""
         appeal = ranking.blended
         if self.boosts:
-            appeal = appeal + self.boosts.lift(ranking.shelf, entry, ranking.query.context)
+            appeal = appeal + self.boosts.lift(ranking.shelf, find, ranking.query.context)
         if self.settings.rotate and shown:
             appeal = appeal - LAP * self.laps(ranking, shown)
         if self.raised:
@@ -115,9 +116,9 @@ class Places:
         for place in self._all.values():
             shelf = catalogue.shelf(place.settings.kind)
             if place.filter:
-                place.filter.mask(shelf, catalogue.entry, context)
+                place.filter.mask(shelf, catalogue.entry_of, context)
             if place.boosts:
-                place.boosts.lift(shelf, catalogue.entry, context)
+                place.boosts.lift(shelf, catalogue.entry_of, context)
 
     def find(self, name: str) -> Place:
         """The place of a name. Raises NotFoundError where the settings have none."""

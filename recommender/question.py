@@ -115,8 +115,8 @@ class Question:
 
     def offer(self, place: Place, slot: SlotRequest) -> tuple[Offer, BoolArray]:
         """What a place has to offer in a slot; and what of it may be pinned, whatever the customer did."""
-        ranking, shown, entry = self.ranking(place), self.impressions(place), self.means.catalogue.entry
-        allowed = place.allowed(ranking, entry)
+        ranking, shown, find = self.ranking(place), self.impressions(place), self.means.catalogue.entry_of
+        allowed = place.allowed(ranking, find)
         if slot.candidates is not None:
             wanted = np.zeros(allowed.size, np.bool_)
             wanted[_positions(ranking, slot.candidates)] = True
@@ -126,7 +126,7 @@ class Question:
             for page in self._taken.get(place.settings.kind, ()):
                 allowed[page] = False
         open_ = place.personal(ranking, shown, allowed)
-        return Offer(open_, place.appeal(ranking, entry, shown)), allowed
+        return Offer(open_, place.appeal(ranking, find, shown)), allowed
 
     def take(self, place: Place, page: IntArray) -> None:
         """Leave the items of a page out of later slots."""

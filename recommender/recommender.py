@@ -91,6 +91,7 @@ class Recommender:
         }
         catalogue = Catalogue(self._store.items, known, kin)
         popular = {kind: by_popularity(part) for kind, part in model.kinds.items()}
+        self._places.warm(catalogue)
         self._means = Means(model, popular, catalogue, self._shown, self._fault)
 
     def refresh(self) -> None:

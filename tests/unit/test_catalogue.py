@@ -3,7 +3,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pytest
 
-from recommender.catalogue import Catalogue, Chain, tokens_of
+from recommender.catalogue import Catalogue, Chain, respliced, tokens_of
 from recommender.stores.base import Item
 from recommender.stores.memory import MemoryStore
 from recommender.types import IntArray, Kind, code64, codes64
@@ -105,3 +105,14 @@ def test_a_chain_reads_as_one_list() -> None:
         ["b", "c"],
         ["a", "b", "c"],
     )
+
+
+def test_rows_that_change_are_laid_out_as_if_all_were_laid_out_anew() -> None:
+    rows = [np.array(row, np.int64) for row in ([1, 2], [], [3], [4, 5, 6], [])]
+    new = {0: np.array([9], np.int64), 1: np.array([7, 8], np.int64), 4: np.array([5], np.int64), 3: rows[1]}
+    starts, values = np.cumsum([0, *map(len, rows)]), np.concatenate(rows)
+    for changed in ([], [0], [1, 4], [0, 1, 3, 4]):
+        got = respliced(starts, values, np.array(changed, np.int64), [new[row] for row in changed])
+        wanted = [new[row] if row in changed else rows[row] for row in range(len(rows))]
+        assert got[0].tolist() == np.cumsum([0, *map(len, wanted)]).tolist()
+        assert got[1].tolist() == np.concatenate(wanted).tolist()

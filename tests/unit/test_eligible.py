@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from recommender.catalogue import Catalogue
 from recommender.eligible import Eligible
@@ -16,7 +18,7 @@ from recommender.rules import read_rule
 from recommender.settings import Placement, Settings
 from recommender.stores.base import Item
 from recommender.stores.memory import MemoryStore
-from recommender.types import HOUR, MINUTE, Kind
+from recommender.types import HOUR, MINUTE, Kind, codes64
 from tests.contracts.worlds import Event, batch
 
 SETTINGS = Settings(
@@ -36,7 +38,7 @@ def goods(id_: str, **attributes: object) -> Item:
 
 def passing(rule: Eligible, catalogue: Catalogue, now: int = 0) -> set[str]:
     shelf = catalogue.shelf(Kind.CONTENT)
-    return {shelf.items.ids[at] for at in np.flatnonzero(rule.mask(shelf, catalogue.entry, Context(now))).tolist()}
+    return {shelf.items.ids[at] for at in np.flatnonzero(rule.mask(shelf, catalogue.entry_of, Context(now))).tolist()}
 
 
 def shown(recommender: Recommender, *placements: str, now: int = 0) -> list[Sequence[str]]:
@@ -58,6 +60,28 @@ def test_a_changed_item_is_looked_at_again() -> None:
     store.items.put([goods("b", price=9), goods("new", price=1)])
     catalogue.refresh()
     assert passing(rule, catalogue) == {"a", "b", "new"}
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from("abcdefg"), st.sampled_from([None, 10, 90, True, "x", ["x"]])), max_size=30),
+    st.lists(st.sampled_from("abcdefg"), max_size=5),
+)
+def test_what_follows_the_catalogue_is_what_a_look_at_all_of_it_finds(
+    changes: list[tuple[str, object]], gone: list[str]
+) -> None:
+    store = store_with(goods("a", price=10), goods("b", price=1.0), goods("c"))
+    known = np.sort(codes64("ab"))
+    catalogue = Catalogue(store.items, {Kind.CONTENT: (known, sorted("ab", key=lambda id_: int(codes64([id_])[0])))})
+    rules = [Eligible(read_rule(text)) for text in ("price < 50", "not price == 1", "has(price) or id == 'd'")]
+    for step, (id_, price) in enumerate(changes):
+        store.items.put([goods(id_, price=price) if price is not None else goods(id_)])
+        if step % 3 == 0:
+            for other in gone:
+                store.items.delete(other)
+        catalogue.refresh()
+        for rule in rules:
+            assert passing(rule, catalogue) == passing(Eligible(rule.rule), catalogue)
 
 
 def test_a_window_opens_and_closes_to_the_minute() -> None:
