@@ -12,7 +12,7 @@ import numpy as np
 from recommender.history import Query
 from recommender.page import Cause, Own
 from recommender.profile import Profile
-from recommender.ranking import Ranking, rank
+from recommender.ranking import LEAST, Ranking, rank
 from recommender.sources.base import Scores
 from recommender.types import FloatArray, IntArray, is_use
 
@@ -26,7 +26,7 @@ LEAST_FALL = 1e-4
 def cause_of(ranking: Ranking, profile: Profile, at: int) -> tuple[int, Cause] | None:
     """The cause of one position's score, and its source's row; None where no source speaks for it."""
     lost = ranking.losses(np.array([at]))[:, 0]
-    for row in np.argsort(-lost, kind="stable").tolist():
+    for row in np.argsort(-lost, kind="stable")[: np.count_nonzero(lost > LEAST)].tolist():
         score = float(silenced(ranking, row)[at])
         if score < ranking.score[at] * (1 - LEAST_FALL):
             own = min(_without_events(ranking, profile, at), key=lambda one: one.score, default=None)

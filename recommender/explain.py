@@ -13,7 +13,6 @@ from recommender.eligible import Boosts
 from recommender.page import Explanation, Note, SlotRequest
 from recommender.places import Place
 from recommender.question import Question
-from recommender.ranking import Ranking
 from recommender.settings import MOST_BOOST
 from recommender.sources.popularity import Popularity
 from recommender.types import IntArray, codes64, instant
@@ -46,7 +45,7 @@ def explain(question: Question, place: Place, item: str) -> Explanation:
         None if rank else "; ".join(_obstacles(question, place, at)),
         _moved(question, place, slot, found)[0],
         POPULAR if row is None else why(ranking, row, at, place.settings.kind, question.means.catalogue.title),
-        _proposed(ranking, at),
+        tuple(one.name for one, so in zip(ranking.model.sources, ranking.proposed(at), strict=True) if so),
         cause,
         _needed(question, place, slot, at) if rank and rank > here.page.size else None,
         None if rank else here.otherwise(at),
@@ -127,12 +126,6 @@ def _needed(question: Question, place: Place, slot: SlotRequest, at: int) -> flo
         middle = (low * high) ** 0.5
         low, high = (low, middle) if enough(middle) else (middle, high)
     return float(f"{high:.3g}") if enough(float(f"{high:.3g}")) else high
-
-
-def _proposed(ranking: Ranking, at: int) -> tuple[str, ...]:
-    """The sources that say more of a position than of an item of which they know nothing."""
-    said = zip(ranking.model.sources, ranking.said(at), strict=True)
-    return tuple(source.name for source, value in said if value > 0)
 
 
 def _obstacles(question: Question, place: Place, at: int) -> Iterator[str]:

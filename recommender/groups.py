@@ -77,7 +77,7 @@ def _carried(group: IntArray, before: Items, now: Items) -> IntArray:
     carried = np.full(now.codes.size, -1)
     carried[: now.known] = group[: before.known]
     at = before.positions(now.codes[now.known :])
-    carried[now.known :] = np.where(at >= 0, group[at], -1)
+    carried[now.known :][at >= 0] = group[at[at >= 0]]
     return carried
 
 

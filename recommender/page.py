@@ -98,8 +98,8 @@ class Explanation:
     """Why an item stands where it stands for a customer, or why it does not stand there.
 
     rank: 1 for the first, None where the item is not shown; `hidden` then says why, and `otherwise` is the rank that
-    its score would have. parts, rules, why: see Note. proposed_by: the sources that know of more than its being
-    there. needed: the least boost that would put it on the page; None where it is, or where none would.
+    its score would have. parts, rules, why: see Note. proposed_by: the sources that say more of it than of an item
+    that they do not know. needed: the least boost that would put it on the page; None where it is, or where none would.
     """
 
     item: str

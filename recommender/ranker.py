@@ -19,7 +19,7 @@ from recommender.history import Items, Kin, Query
 from recommender.layer import Layer, singled_out
 from recommender.sharpness import factor_of, factors
 from recommender.sources.base import Scores
-from recommender.types import DAY, HOUR, MINUTE, FloatArray, IntArray
+from recommender.types import DAY, HOUR, MINUTE, BoolArray, FloatArray, IntArray
 
 SEEN = (1, 2, 4, 8)
 """How often the last steps were seen before: fewer than 2, than 4, than 8, or more often."""
@@ -152,11 +152,12 @@ class Ranker:
             lift[self.columns.index(OWN)] += extra[positions] - extra.mean()
         return lift * self._factor(query, scores)
 
-    def losses(self, query: Query, scores: Sequence[Scores], pool: IntArray) -> FloatArray:
-        """Shape (sources, m): what the log-probability of each of m positions loses where a source is silent.
+    def losses(self, query: Query, scores: Sequence[Scores], pool: IntArray) -> tuple[FloatArray, BoolArray]:
+        """What the log-probability of each of m positions loses where a source is silent, shape (sources, m).
 
-        A silent source says its floor of every item, and all others compete on: so this is what would be otherwise,
-        where `contributions` share out what is. pool: the positions that compete, best first.
+        And whether the source says more of it than of an item that it does not know, of the same shape: a source may
+        also hold others down. A silent source says its floor of every item, and all others compete on: so this is what
+        would be otherwise, where `contributions` share out what is. pool: the positions that compete.
         """
         scores = _with_lent(scores, query.items)
         weight, ends = self.weigh(query), np.cumsum([part.floor.size for part in scores])
@@ -176,8 +177,7 @@ class Ranker:
         if self.sharpness is not None and not _is_stranger(query):
             total *= factors(1 / np.exp(total).sum(axis=1), self.sharpness)[:, None]
         total -= np.log(np.exp(total).sum(axis=1, keepdims=True))
-        lost: FloatArray = total[0] - total[1:]
-        return lost
+        return total[0] - total[1:], np.array([(part > 0).any(axis=0) for part in values])
 
     @staticmethod
     def _lifts(layer: Layer, seen: "_Seen", columns: Sequence[slice], pool: IntArray) -> FloatArray:

@@ -10,7 +10,6 @@ from recommender.history import Context, Query, history_of
 from recommender.model import KindModel
 from recommender.page import RankedItem
 from recommender.profile import Profile
-from recommender.ranker import values_at
 from recommender.sources.base import Scores
 from recommender.sources.popularity import Popularity
 from recommender.types import BoolArray, FloatArray, IntArray
@@ -50,10 +49,15 @@ class Ranking:
         return missed
 
     def losses(self, positions: IntArray) -> FloatArray:
-        """Shape (sources, k): what the log-probability of each position loses without each source."""
+        """Shape (sources, k): what the log-probability of each position loses without each source that speaks for it.
+
+        0 of the other sources, which may hold its rivals down.
+        """
         rivals = top.best(self.blended, RIVALS)
         pool = np.concatenate([positions, rivals[~np.isin(rivals, positions)]])
-        return self.model.ranker.losses(self.query, self.scores, pool)[:, : positions.size]
+        lost, speaks = self.model.ranker.losses(self.query, self.scores, pool)
+        spoken: FloatArray = np.where(speaks, lost, 0)[:, : positions.size]
+        return spoken
 
     def parts(self, positions: IntArray) -> dict[str, FloatArray]:
         """By source, shape (k,): what it adds to each position's log-score, above the average item's."""
@@ -65,10 +69,10 @@ class Ranking:
             row += len(source.columns)
         return parts
 
-    def said(self, at: int) -> list[float]:
-        """What each source says of a position above what it says of an item that it does not know, added up."""
-        values = (values_at(part, np.array([at])) for part in self.scores)
-        return [float(np.maximum(value, 0).sum()) for value in values]
+    def proposed(self, at: int) -> list[bool]:
+        """Which sources say more of a position than of an item that they do not know."""
+        _, speaks = self.model.ranker.losses(self.query, self.scores, np.array([at]))
+        return list(map(bool, speaks[:, 0]))
 
     def items(self, positions: IntArray) -> list[RankedItem]:
         """These positions as they are answered."""

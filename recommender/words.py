@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 
@@ -9,7 +10,7 @@ from recommender.history import WEEK_MINUTES, Query
 from recommender.ranking import Ranking
 from recommender.sources.base import Source
 from recommender.sources.habit import MOMENTS, OPENINGS
-from recommender.types import BoolArray, Kind
+from recommender.types import BoolArray, FloatArray, Kind
 
 Title = Callable[[str], str]
 
@@ -38,6 +39,7 @@ POPULAR = "Popular with everybody."
 _PLAIN = {
     "popularity": POPULAR,
     "trend": "Popular at the moment.",
+    "transitions": "A usual next step.",
     "repeats": "It may be time for this again.",
 }
 
@@ -68,7 +70,7 @@ def why(ranking: Ranking, row: int, at: int, kind: Kind, title: Title) -> str:
             said = _habit(item, column) if source.name == "habit" else _next(item, column)
             if said:
                 return said
-        return (source.name == "habit" and _habit(item, "used")) or "A usual next step."
+        return (source.name == "habit" and _habit(item, "used")) or _PLAIN["transitions"]
     if source.name in _LIKE:
         other = _nearest(item, source)
         do, did, done = item.verbs
@@ -140,12 +142,16 @@ def _next(item: _Item, column: str) -> str | None:
 def _nearest(item: _Item, source: Source) -> str | None:
     """The item among those used last whose uses speak most for this one in a source."""
     query = item.ranking.query
-    used = [at for at in dict.fromkeys(query.history.item[::-1].tolist()) if at != item.at][:KIN_ASKED]
-    scores = source.score([query, *(_without(query, at) for at in used)])
-    said = [float(part.dense(query.items.codes.size)[:, item.at].sum()) for part in scores]
-    best = int(np.argmin(said[1:])) if used else 0
-    found = used and said[1 + best] < said[0]
-    return item.title(item.ranking.shelf.items.ids[used[best]]) if found else None
+    memo = f"words.{source.name}"
+    if memo not in query.memo:  # the same for every item of a page
+        used = list(dict.fromkeys(query.history.item[::-1].tolist()))[:KIN_ASKED]
+        scores = source.score([query, *(_without(query, at) for at in used)])
+        query.memo[memo] = used, [part.dense(query.items.codes.size).sum(axis=0) for part in scores]
+    used, (whole, *without) = cast(tuple[list[int], list[FloatArray]], query.memo[memo])
+    others = [(left, at) for left, at in zip(without, used, strict=True) if at != item.at]
+    speak = [(float(whole[item.at] - left[item.at]), at) for left, at in others]
+    most, at = max(speak, default=(0.0, -1))
+    return item.title(item.ranking.shelf.items.ids[at]) if most > 0 else None
 
 
 def _without(query: Query, at: int) -> Query:

@@ -53,6 +53,15 @@ def test_a_filter_lets_through_what_its_rule_is_true_of() -> None:
     assert passing(Eligible(read_rule("id in ['b', 'c']")), catalogue) == {"b", "c"}
 
 
+def test_the_first_items_of_all_are_looked_at() -> None:
+    store = store_with()
+    catalogue, rule = Catalogue(store.items, {}), Eligible(read_rule("price < 50"))
+    assert passing(rule, catalogue) == set()
+    store.items.put([goods("a", price=10)])
+    catalogue.refresh()
+    assert passing(rule, catalogue) == {"a"}
+
+
 def test_a_changed_item_is_looked_at_again() -> None:
     store = store_with(goods("a", price=10), goods("b", price=90))
     catalogue, rule = Catalogue(store.items, {}), Eligible(read_rule("price < 50"))
