@@ -5,62 +5,33 @@ error. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused by the gate.
 """
 
 import sys
-import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
 from threadpoolctl import threadpool_limits
 
-from recommender import rejects
-from recommender.champion import choose
 from recommender.errors import MurmeliError, RefusedError, UsageError
-from recommender.history import Context
-from recommender.identity import parse_identity
-from recommender.instants import Clock
 from recommender.keys import first_key
-from recommender.page import Explanation, Recommendation, Request, SlotRequest
+from recommender.page import Recommendation, Request, SlotRequest
 from recommender.plugins import registry_at
-from recommender.recommender import Recommender
 from recommender.secrets import Secret
 from recommender.settings import FILE, Settings, commented
 from recommender.stores import store_of
-from recommender.stores.base import Store
-from recommender.types import Kind, code32
+from training.answer_commands import answers_app, context_of, recommender_of
 from training.benchmark_commands import benchmark_app
 from training.customer_commands import customers_app
+from training.import_commands import import_app
 from training.key_commands import keys_app
+from training.learn_commands import learn_app
 from training.model_commands import models_app, problems_of
-from training.report import (
-    facts,
-    home_table,
-    import_table,
-    judgement_tables,
-    side_by_side,
-    table_of,
-    tuning_table,
-)
-from training.terminal import (
-    HERE,
-    Home,
-    Json,
-    Map,
-    Shown,
-    complain,
-    err,
-    mapping_of,
-    opened,
-    out,
-    place_of,
-    progress,
-    show,
-)
+from training.report import facts, home_table, side_by_side, table_of
+from training.terminal import HERE, Home, Json, Shown, complain, err, opened, out, place_of, progress, show
 
 if TYPE_CHECKING:
     from training.demo import Demo
@@ -73,16 +44,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Ranks the content and the features of a service for each customer. Start with `murmeli demo`.",
 )
-import_app = typer.Typer(no_args_is_help=True, help="Bring in events or items from CSV, JSONL or Parquet files.")
+app.add_typer(learn_app)
+app.add_typer(answers_app)
 app.add_typer(import_app, name="import")
 app.add_typer(benchmark_app, name="benchmark")
 app.add_typer(models_app, name="models")
 app.add_typer(keys_app, name="keys")
 app.add_typer(customers_app, name="customers")
 
-Files = Annotated[list[Path], typer.Argument(help="CSV, JSONL or Parquet, gzip too.", show_default=False)]
 DEMO = Path("demo-home")
-REPORT = "report.html"
 
 FRAMES = 4
 """How much of a traceback is shown where something broke that should not have."""
@@ -222,276 +192,6 @@ def try_it(url: str, key: str, customer: str, move: tuple[str, str, int, int]) -
         f"{curl} {url}/v1/events -H 'content-type: application/json' -d '{event}'\n"
         f"{ask}\n"
     )
-
-
-@import_app.command("events")
-def import_events_(
-    files: Files,
-    home: Home = HERE,
-    map_: Map = None,
-    kind: Annotated[Kind | None, typer.Option(help="The kind of items not met before.")] = None,
-    type_: Annotated[str, typer.Option("--type", help="The event type of rows that have none.")] = "use",
-    channel: Annotated[str | None, typer.Option(help="The channel of rows that have none.")] = None,
-    default_time: Annotated[str | None, typer.Option(help="The time of rows that have none.")] = None,
-    zone: Annotated[str | None, typer.Option(help="The zone of times that have none; else the site's.")] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 where a row was rejected.")] = False,
-    as_json: Json = False,
-) -> None:
-    """Import a behaviour log. Importing it again changes nothing; a longer version of it adds what is new.
-
-    Example: `murmeli import events log.csv.gz --map customer=user_id,item=app,at=ts --kind feature`
-    """
-    from recommender.events import Defaults
-    from training.importers import import_events
-
-    with opened(home) as (settings, store), progress(as_json) as report:
-        site = zone_of(zone) if zone else settings.zone_info
-        when = instant_of(site, default_time, "--default-time")[0] if default_time else None
-        summary = import_events(
-            store.events,
-            files,
-            mapping=mapping_of(map_),
-            defaults=Defaults(type_, kind, channel, when),
-            zone=site,
-            rejects_path=home / rejects.FILE,
-            progress=lambda share, _: report("import", share, 1),
-        )
-        rejects.sweep(home, store.persons.erased)
-    show_import(asdict(summary), as_json, strict)
-
-
-@import_app.command("items")
-def import_items_(
-    files: Files,
-    home: Home = HERE,
-    map_: Map = None,
-    kind: Annotated[Kind | None, typer.Option(help="The kind of rows that have none.")] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 where a row was rejected.")] = False,
-    as_json: Json = False,
-) -> None:
-    """Import a catalogue: id, kind, title, available; every other column becomes an attribute.
-
-    Example: `murmeli import items products.parquet --map id=sku,title=name --kind content`
-    """
-    from training.catalogues import import_items
-
-    with opened(home) as (_, store), progress(as_json) as report:
-        summary = import_items(
-            store,
-            files,
-            mapping=mapping_of(map_),
-            kind=kind,
-            rejects_path=home / rejects.FILE,
-            progress=lambda share, _: report("import", share, 1),
-        )
-    show_import(asdict(summary), as_json, strict)
-
-
-def show_import(summary: dict[str, Any], as_json: bool, strict: bool) -> None:
-    """The import's account; with --strict a rejected row is a failure."""
-    nothing = ["The files hold no rows: nothing was imported."] if not summary["rows"] else []
-    show(summary, as_json, import_table(summary), *nothing)
-    if strict and summary["rejected"]:
-        raise typer.Exit(1)
-
-
-def zone_of(name: str) -> ZoneInfo:
-    """A time zone by its IANA name."""
-    try:
-        return ZoneInfo(name)
-    except (KeyError, ValueError) as error:
-        raise UsageError(f"{name} is no time zone here; write it like Europe/Helsinki.") from error
-
-
-@app.command()
-def train(
-    home: Home = HERE,
-    promote: Annotated[
-        bool, typer.Option("--promote", help="Make it the champion at once, if the gate lets it.")
-    ] = False,
-    as_json: Json = False,
-) -> None:
-    """Train on the whole log, judge it on the newest part, publish it as challenger.
-
-    Where there is no champion yet, it becomes the champion, if the gate lets it. With --promote the exit code is 3
-    where the gate refuses. Example: `murmeli train --promote`
-    """
-    from training.pipeline import train as run
-
-    with opened(home, reading=True) as (settings, store), progress(as_json) as report:
-        result = run(store, registry_at(home, settings), settings, promote=promote, progress=report)
-    show(result.document(), as_json, *judgement_tables(result.judgements), result.summary())
-    if promote and result.refused:
-        raise typer.Exit(3)
-
-
-@app.command()
-def evaluate(
-    home: Home = HERE,
-    report: Annotated[
-        Path | None, typer.Option(help="Where to write the report, one HTML file; else report.html in the home.")
-    ] = None,
-    curve: Annotated[
-        bool | None,
-        typer.Option("--curve/--no-curve", help="Fit on shares of the log too; else where the log is small."),
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """Judge on the newest part of the log what `train` would make of the rest, beside the baselines; publish nothing.
-
-    Prints the figures and writes a report to show around. Example: `murmeli evaluate --report may.html`
-    """
-    from training.html.page import write_report
-    from training.pipeline import evaluate as run
-
-    with opened(home, reading=True) as (settings, store), progress(as_json) as bar:
-        result = run(store, registry_at(home, settings), settings, curve=curve, progress=bar)
-    document, told = result.document(), []
-    if result.judgements:
-        path = report or home / REPORT
-        write_report(path, document, settings.training)
-        document, told = document | {"report": str(path)}, [f"The report: {path}"]
-    show(document, as_json, *judgement_tables(result.judgements), result.summary(), *told)
-
-
-@app.command()
-def tune(
-    home: Home = HERE,
-    trials: Annotated[int, typer.Option(min=1, help="Settings to try for each source, earlier runs counted.")] = 25,
-    minutes: Annotated[float | None, typer.Option(min=0.1, help="Stop after so long; the next run goes on.")] = None,
-    write: Annotated[bool, typer.Option("--write", help="Put what is better into murmeli.toml.")] = False,
-    as_json: Json = False,
-) -> None:
-    """Search the settings of training on the log's own past; nothing is trained or published.
-
-    A search that was stopped goes on where it was. Example: `murmeli tune --minutes 20 --write`
-    """
-    from training.tuning import tune as run
-    from training.tuning import write_training
-
-    with opened(home, reading=True) as (settings, store), progress(as_json) as report:
-        found = run(store, home, settings, trials=trials, minutes=minutes, progress=report)
-    if write and found.better:
-        write_training(home / FILE, found.better)
-    show(found.document(), as_json, tuning_table(found.rows), *found.notes, found.advice(written=write))
-
-
-@app.command()
-def recommend(
-    customer: str,
-    home: Home = HERE,
-    placement: Annotated[str | None, typer.Option(help="One placement; else the whole page.")] = None,
-    k: Annotated[int | None, typer.Option(min=1, max=1000, help="How many; else the placement's size.")] = None,
-    at: Annotated[str | None, typer.Option(help="The time to answer for, ISO 8601; else now.")] = None,
-    channel: Annotated[str, typer.Option(help="The channel to answer for.")] = "",
-    as_json: Json = False,
-) -> None:
-    """Rank for a customer, as the server would.
-
-    Example: `murmeli recommend crm:42 --placement home.features --k 6`
-    """
-    with opened(home, reading=True) as (settings, store):
-        slots = [placement] if placement else list(settings.placements)
-        recommender, degraded = recommender_of(home, store, settings)
-        answer = recommender.recommend(
-            Request(
-                parse_identity(customer),
-                tuple(SlotRequest(slot, k) for slot in slots),
-                context_of(settings, at, channel),
-            )
-        )
-    answer = replace(answer, degraded=answer.degraded + degraded)
-    show(asdict(answer), as_json, *page(answer))
-
-
-def page(answer: Recommendation) -> list[Shown]:
-    """An answer as tables, one a slot."""
-    shown: list[Shown] = []
-    for slot in answer.slots:
-        rows = [{"item": i.item, "score": i.score, "reason": i.reason} for i in slot.items]
-        shown.append(table_of(slot.placement, rows) if rows else f"{slot.placement}: there is nothing to show.")
-    return shown + [f"degraded: {what}" for what in answer.degraded]
-
-
-@app.command()
-def explain(
-    customer: str,
-    item: str,
-    placement: Annotated[str, typer.Option(help="The placement to look at.")] = "home.features",
-    home: Home = HERE,
-    at: Annotated[str | None, typer.Option(help="The time to answer for, ISO 8601; else now.")] = None,
-    channel: Annotated[str, typer.Option(help="The channel to answer for.")] = "",
-    as_json: Json = False,
-) -> None:
-    """Why an item stands where it stands for a customer, or why it is not there.
-
-    Example: `murmeli explain crm:42 pay-bill --placement home.features`
-    """
-    with opened(home, reading=True) as (settings, store):
-        recommender, _ = recommender_of(home, store, settings)
-        why = recommender.explain(parse_identity(customer), item, placement, context_of(settings, at, channel))
-    parts = [{"source": name, "lift": lift} for name, lift in sorted(why.parts.items(), key=lambda part: -part[1])]
-    stands = f"rank {why.rank}; reason: {why.reason}. {why.why}" if why.rank else f"not shown: {why.hidden}"
-    verdict = f"{why.item} at {why.placement}: {stands}"
-    show(asdict(why), as_json, verdict, *causes(why), *([table_of("", parts)] if parts else []))
-
-
-def causes(why: Explanation) -> Iterator[str]:
-    """What would have had to differ, one sentence each."""
-    if why.cause:
-        yield f"Its score is {why.score:.4f}; without the source {why.cause.source} it would be {why.cause.score:.4f}."
-    if why.cause and why.cause.own:
-        own = why.cause.own
-        yield f"Without the newest {own.uses} uses of {own.item} it would be {own.score:.4f}."
-    yield from (f"Without the rule `{rule}` it would stand elsewhere." for rule in why.rules)
-    if why.otherwise:
-        yield f"Were it not kept out, it would stand at {why.otherwise}."
-    if why.needed:
-        yield f"A boost of {why.needed:g} would put it on the page."
-
-
-def recommender_of(home: Path, store: Store, settings: Settings) -> tuple[Recommender, tuple[str, ...]]:
-    """Answers as the server would; and what is degraded where the champion must not be loaded."""
-    chosen = choose(registry_at(home, settings))
-    for reason in chosen.refused:
-        complain(f"{reason} Meanwhile {chosen.model.label} answers.")
-    return Recommender(store, chosen.model, settings), ("champion",) if chosen.refused else ()
-
-
-def context_of(settings: Settings, at: str | None, channel: str) -> Context:
-    """Where and when; a time without a zone is in the site's."""
-    moment, zone = instant_of(settings.zone_info, at or time.time_ns() // 1_000_000, "--at")
-    return Context(moment, zone, code32(channel))
-
-
-def instant_of(site: ZoneInfo, at: str | int, option: str) -> tuple[int, int]:
-    """Milliseconds UTC, and the zone that the time was given in."""
-    found = Clock(site).read([at])
-    if found.bad[0]:
-        raise UsageError(f"{option} wants a time in ISO 8601, such as 2026-11-22T08:30:00+02:00.")
-    return int(found.utc[0]), int(found.zone[0])
-
-
-@app.command()
-def link(a: str, b: str, home: Home = HERE, as_json: Json = False) -> None:
-    """Say that two identities are one person; acts on the next request.
-
-    Example: `murmeli link web:cookie-7 crm:123`
-    """
-    with opened(home) as (_, store):
-        identities = store.identities.link(parse_identity(a), parse_identity(b))
-    show({"identities": identities}, as_json, f"One customer: {', '.join(identities)}")
-
-
-@app.command()
-def unlink(identity: str, home: Home = HERE, as_json: Json = False) -> None:
-    """Give an identity back to itself, with its own events.
-
-    Example: `murmeli unlink web:cookie-7`
-    """
-    with opened(home) as (_, store):
-        identities = store.identities.unlink(parse_identity(identity))
-    show({"identities": identities}, as_json, f"On its own again: {', '.join(identities)}")
 
 
 @app.command()

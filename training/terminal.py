@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 import orjson
 import typer
@@ -15,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from recommender.errors import UsageError
+from recommender.instants import Clock
 from recommender.settings import Settings, load_settings
 from recommender.stores import MEMORY, store_of
 from recommender.stores.base import Store
@@ -93,3 +95,19 @@ def mapping_of(text: str | None) -> dict[str, str]:
     if any(len(pair) != 2 or not all(pair) for pair in pairs):
         raise UsageError("--map wants name=column pairs with commas between, such as customer=user_id,item=app,at=ts.")
     return {name.strip(): column.strip() for name, column in pairs}
+
+
+def zone_of(name: str) -> ZoneInfo:
+    """A time zone by its IANA name."""
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError) as error:
+        raise UsageError(f"{name} is no time zone here; write it like Europe/Helsinki.") from error
+
+
+def instant_of(site: ZoneInfo, at: str | int, option: str) -> tuple[int, int]:
+    """Milliseconds UTC, and the zone that the time was given in."""
+    found = Clock(site).read([at])
+    if found.bad[0]:
+        raise UsageError(f"{option} wants a time in ISO 8601, such as 2026-11-22T08:30:00+02:00.")
+    return int(found.utc[0]), int(found.zone[0])
