@@ -9,10 +9,9 @@ a log may number those of each part anew.
 
 import resource
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,26 +24,19 @@ from recommender.columns import Names
 from recommender.errors import UsageError
 from recommender.history import Context, Items, Query, history_of
 from recommender.metrics import Values, bootstrap, coverage, gini, hit, novelty, rank_score, reciprocal_rank
-from recommender.model import KindModel
 from recommender.profile import EMPTY, fold
 from recommender.settings import Training
-from recommender.sources.base import Source
-from recommender.sources.sets import Sets
 from recommender.sources.usage import Matrix
 from recommender.stores import MEMORY, open_store
 from recommender.top import best
-from recommender.types import EVENT, USE, EventArray, FloatArray, IntArray, Kind, codes64
+from recommender.types import EVENT, USE, EventArray, IntArray, Kind, codes64
 from training.catalogues import import_items
 from training.dataset import items_of, log_of
 from training.evaluation import Report, Row
 from training.files import open_table
 from training.fit.kind import Subject, fit_kind
 from training.fit.matrix import total, user_items
-from training.fit.popularity import fit_popularity
-from training.fit.rivals import fit_similar
-
-Rank = Callable[[Sequence[Query]], Sequence[FloatArray]]
-"""Scores of all items for each of some questions, (items,): higher is better, -inf for never."""
+from training.unseen_rankings import Rank, rankings
 
 DRAWS = 10
 """How often items are drawn from each visitor in "given two"."""
@@ -55,9 +47,6 @@ TOP = 5
 BLOCK = 256
 
 CHUNK = 50_000
-
-PENALTY = 30.0
-"""The ridge of the EASE that serves as a baseline; from 10 to 100 it makes no difference on the log it is known for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,8 +266,8 @@ def rows(task: Task, settings: Training, progress: Report = lambda *_: None) -> 
     spent = time.process_time() - started
     asked = all_but_one(task), given_two(task, settings.seed)
     champion = None
-    rankings = _rankings(task, model, settings)
-    for number, (name, fit) in enumerate(rankings.items()):
+    rivals = rankings(task.train, model, settings)
+    for number, (name, fit) in enumerate(rivals.items()):
         started = time.process_time()
         rank = fit()
         fitted = time.process_time()
@@ -288,7 +277,7 @@ def rows(task: Task, settings: Training, progress: Report = lambda *_: None) -> 
             champion, seconds["fit_seconds"] = answers, spent
         measures = _judge(task, asked[0], answers[0], champion[0]) | _judge_two(asked[1], answers[1], champion[1])
         yield {"name": name, **measures, **{part: round(took, 2) for part, took in seconds.items()}}
-        progress("rows", number + 1, len(rankings))
+        progress("rows", number + 1, len(rivals))
 
 
 def _judge(task: Task, cases: Cases, found: Answers, champion: Answers) -> Row:
@@ -328,75 +317,3 @@ def _summary(name: str, values: Values, visitor: IntArray, weight: Values) -> Ro
     found = bootstrap(values, visitor, weights=weight)
     named = zip((name, f"{name}_low", f"{name}_high"), found, strict=True)
     return {part: None if np.isnan(value) else value for part, value in named}
-
-
-def _rankings(task: Task, model: KindModel, settings: Training) -> dict[str, Callable[[], Rank]]:
-    """What is compared, by name: each fits something and returns how it ranks."""
-    used = user_items(task.train.log, task.train.items)
-    popularity = fit_popularity(task.train.log, task.train.items)
-    parts = {source.name: source for source in model.sources if source.name not in ("habit", "popularity")}
-    return {
-        "murmeli": lambda: _model(model),
-        "most-used": lambda: _each(most_used),
-        "most-recent": lambda: _each(most_recent),
-        "popularity": lambda: _source(popularity),
-        "implicit-cosine": lambda: _linear(task, fit_similar("implicit-cosine", used, settings.threads)),
-        "conditional": lambda: _linear(task, conditional(used)),
-        "ease": lambda: _linear(task, ease(used)),
-        **{f"our {name}": partial(_part, source, popularity) for name, source in parts.items()},
-    }
-
-
-def _model(model: KindModel) -> Rank:
-    def rank(queries: Sequence[Query]) -> Sequence[FloatArray]:
-        answers = [source.score(queries) for source in model.sources]
-        return [model.ranker.blend(query, scores) for query, *scores in zip(queries, *answers, strict=True)]
-
-    return rank
-
-
-def _each(ranking: Callable[[Query], FloatArray]) -> Rank:
-    return lambda queries: [ranking(query) for query in queries]
-
-
-def _source(source: Source) -> Rank:
-    """By the first column of one source."""
-    return lambda queries: [
-        scores.dense(query.items.codes.size)[0] for query, scores in zip(queries, source.score(queries), strict=True)
-    ]
-
-
-def _part(source: Source, popularity: Source) -> Rank:
-    """One source alone; `sets` states differences to popularity, so it is added to that."""
-    if source.name != Sets.name:
-        return _source(source)
-    both = _source(popularity), _source(source)
-    return lambda queries: [base + more for base, more in zip(*(rank(queries) for rank in both), strict=True)]
-
-
-def _linear(task: Task, weights: "Matrix | FloatArray") -> Rank:
-    """By the sum of the rows of what was used, items x items."""
-
-    def rank(queries: Sequence[Query]) -> Sequence[FloatArray]:
-        scores = np.zeros((len(queries), task.items.codes.size), np.float32)
-        for row, query in zip(scores, queries, strict=True):
-            item = query.history.item[query.history.item < weights.shape[0]]
-            row[: weights.shape[0]] = weights[item].sum(axis=0)
-        return list(scores)
-
-    return rank
-
-
-def conditional(used: Matrix) -> FloatArray:
-    """Items x items: of those who used the row's item, the share who used the column's too."""
-    both = np.asarray((used.T @ used).toarray(), np.float32)
-    return (both / np.maximum(np.diagonal(both), 1)[:, None]).astype(np.float32)
-
-
-def ease(used: Matrix) -> FloatArray:
-    """Items x items: the ridge regression of each item on all the others. Steck, WWW 2019."""
-    gram = np.asarray((used.T @ used).toarray(), np.float64)
-    inverse = np.linalg.inv(gram + PENALTY * np.eye(gram.shape[0]))
-    weights = -inverse / np.diagonal(inverse)
-    np.fill_diagonal(weights, 0)
-    return weights.astype(np.float32)
