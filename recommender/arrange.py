@@ -47,7 +47,7 @@ def fill(
             if not best.size:
                 first, own = offer, more.size
             best = np.concatenate([best, more])
-    if not pins and (stability == 0 or last is None or last.size == 0):
+    if not pins and (stability == 0 or last is None or last.size == 0 or best.size == 0):
         return best
     size = best.size + pinned.size
     fixed = _places(pins[:k], size)

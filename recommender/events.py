@@ -132,9 +132,12 @@ class Door:
 
     def admit_rows(self, rows: Sequence[object]) -> Admitted:
         """`admit` of events as parsed JSON."""
-        objects = [row if isinstance(row, dict) else {} for row in rows]
+        objects = [row if isinstance(row, dict) and len(row) <= len(FIELDS) else {} for row in rows]
         named = set[object]().union(*objects)
         wrong = [(i, "not_an_object") for i, row in enumerate(rows) if not isinstance(row, dict)]
+        wrong += [
+            (i, "unknown_field") for i, row in enumerate(rows) if isinstance(row, dict) and len(row) > len(FIELDS)
+        ]
         if named.difference(FIELDS):
             wrong += [(i, "unknown_field") for i, row in enumerate(objects) if row.keys() - FIELDS]
         columns = {field: [row.get(field) for row in objects] for field in FIELDS if field in named}

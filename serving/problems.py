@@ -59,7 +59,7 @@ _THEIRS = {
     408: ("too-slow", "The request took too long to arrive. Send it again, in smaller parts."),
     429: ("too-many-calls", "This caller asks too often. Wait for Retry-After seconds."),
     431: ("head-too-large", "The address and the headers are larger than 64 KB. Send a POST where there is one."),
-    413: ("body-too-large", "The body is larger than 1 MB. Send it in several calls."),
+    413: ("body-too-large", "The body is larger than 1 MB, or has too many parts. Send it in several calls."),
 }
 
 

@@ -2,7 +2,15 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    model_validator,
+)
 from pydantic.config import JsonValue
 from pydantic_core import PydanticCustomError
 
@@ -135,8 +143,8 @@ class SlotOfCall(Wire):
 
     placement: PlacementName
     k: K | None = None
-    exclude: Annotated[list[ItemId], Field(max_length=MOST_IDS, description="Items not to show.")] = []
-    candidates: Annotated[list[ItemId], Field(max_length=MOST_IDS)] | None = Field(
+    exclude: Annotated[list[ItemId], Field(fail_fast=True, max_length=MOST_IDS, description="Items not to show.")] = []
+    candidates: Annotated[list[ItemId], Field(fail_fast=True, max_length=MOST_IDS)] | None = Field(
         None, description="The only items to choose from; all where missing."
     )
 
@@ -151,7 +159,7 @@ class RecommendCall(Wire):
     )
 
     customer: Identity
-    slots: Annotated[list[SlotOfCall], Field(min_length=1, max_length=MOST_SLOTS)]
+    slots: Annotated[list[SlotOfCall], Field(fail_fast=True, min_length=1, max_length=MOST_SLOTS)]
     context: ContextOfCall = ContextOfCall()
     explain: bool = Field(False, description="Add to each item what each source added to its score.")
     attributes: bool = Field(False, description="Add to each item its title and its attributes.")
@@ -170,7 +178,7 @@ class SlotInQuery(Wire):
     k: K | None = None
     channel: Channel | None = None
     at: At | None = None
-    exclude: Annotated[list[ItemId], Field(max_length=MOST_IDS, description="Items not to show.")] = []
+    exclude: Annotated[list[ItemId], Field(fail_fast=True, max_length=MOST_IDS, description="Items not to show.")] = []
     attributes: bool = False
     personalise: bool = True
     after: RecommendationId | None = None
@@ -189,7 +197,7 @@ class RankCall(Wire):
     model_config = example(customer="crm:123", candidates=["pay-bill", "transfer", "cards"], kind="feature")
 
     customer: Identity
-    candidates: Annotated[list[ItemId], Field(min_length=1, max_length=MOST_IDS)]
+    candidates: Annotated[list[ItemId], Field(fail_fast=True, min_length=1, max_length=MOST_IDS)]
     kind: Kind | None = Field(None, description="Of the candidates; where missing, that of the first known one.")
     context: ContextOfCall = ContextOfCall()
 
@@ -205,10 +213,13 @@ class ItemOfCall(Wire):
     kind: Kind
     title: Text | None = None
     attributes: Annotated[
-        dict[AttributeName, bool | int | float | Text | Annotated[list[Text], Field(max_length=100)]],
+        dict[AttributeName, bool | int | float | Text | Annotated[list[Text], Field(fail_fast=True, max_length=100)]],
         Field(max_length=100),
     ] = {}
     available: bool = Field(True, description="Whether it may be shown.")
+
+
+Items = Annotated[list[ItemOfCall], Field(max_length=MOST_ITEMS, fail_fast=True)]
 
 
 class LinkCall(Wire):

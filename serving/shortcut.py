@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 from pydantic import ValidationError
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from recommender.errors import MurmeliError
@@ -61,12 +62,12 @@ class Shortcut:
         if message.get("more_body", False) or len(body) > requests.LARGEST_BODY:
             return None
         try:
-            return await way(orjson.loads(body), caller)
-        except (orjson.JSONDecodeError, ValidationError, MurmeliError):
+            return await way(requests.parsed(body), caller)
+        except (orjson.JSONDecodeError, HTTPException, ValidationError, MurmeliError):
             return None
 
     async def _recommend(self, content: object, caller: Caller) -> object:
-        return await page(self._site, RecommendCall.model_validate(content), caller)
+        return await page(self._site, RecommendCall.model_validate(requests.checked(content)), caller)
 
     async def _events(self, content: object, caller: Caller) -> object:
         rows = content if isinstance(content, list) else [content]

@@ -22,6 +22,9 @@ DRILLS: dict[str, tuple[list[str], list[str]]] = {
     "artefacts": ([], []),
     "disk_full": ([], []),
     "replicas": (["--minutes", "5", "--postgres", "URL"], ["--minutes", "0.5", "--postgres", "URL"]),
+    "roles": ([], []),
+    "hostile": (["--times", "5"], ["--times", "1"]),
+    "slow": (["--each", "100"], ["--each", "10"]),
     "soak": (["--minutes", "30"], ["--minutes", "1"]),
 }
 """By name, the arguments of the whole drill and of a short one; each is a module here, but for `-on-` and more."""

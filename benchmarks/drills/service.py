@@ -41,12 +41,18 @@ class Client:
         self._connection.request(method, path, None if body is None else orjson.dumps(body), self._headers)
         answer = self._connection.getresponse()
         text = answer.read()
-        return answer.status, orjson.loads(text) if text else None
+        if answer.headers.get("content-type") not in ("application/json", "application/problem+json"):
+            return answer.status, text.decode() or None
+        return answer.status, orjson.loads(text)
 
     def text(self, path: str) -> str:
         """What a route answers that speaks no JSON."""
         self._connection.request("GET", path, headers=self._headers)
         return self._connection.getresponse().read().decode()
+
+    def add(self, name: str, value: str) -> None:
+        """Send this header from now on."""
+        self._headers[name] = value
 
     def close(self) -> None:
         """Hang up."""

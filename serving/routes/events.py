@@ -1,6 +1,8 @@
 """POST /v1/events: what customers did, durable when it is acknowledged."""
 
 from collections.abc import Sequence
+from io import BytesIO
+from itertools import islice
 from typing import Any
 
 import orjson
@@ -11,7 +13,7 @@ from recommender.identity import parse_identity
 from serving.answers import Receipt
 from serving.ingest import RowOutcomes, RowReject
 from serving.problems import problem, unreadable_json
-from serving.requests import Route, answer
+from serving.requests import Route, answer, parsed
 from serving.schemas import EVENT_EXAMPLES, MOST_EVENTS, Event
 from serving.security import Caller, caller_of
 from serving.site import site_of
@@ -77,7 +79,7 @@ def _rows(body: bytes, media_type: str) -> list[object]:
     if media_type.partition(";")[0].strip().lower() in _NDJSON:
         return _lines(body)
     try:
-        content = orjson.loads(body)
+        content = parsed(body)
     except orjson.JSONDecodeError:
         first, _, more = body.strip().partition(b"\n")
         if not more or not isinstance(_line(first), dict):
@@ -91,7 +93,8 @@ def _rows(body: bytes, media_type: str) -> list[object]:
 
 
 def _lines(body: bytes) -> list[object]:
-    return [_line(line) for line in body.split(b"\n") if line.strip()]
+    lines = (line for line in BytesIO(body) if line.strip())
+    return [_line(line) for line in islice(lines, MOST_EVENTS + 1)]
 
 
 def _line(line: bytes) -> object:

@@ -8,14 +8,14 @@ from recommender.errors import NotFoundError
 from recommender.stores.base import Item
 from serving.answers import ItemOut, Stored
 from serving.requests import Route, answer
-from serving.schemas import MOST_ITEMS, ItemId, ItemOfCall
+from serving.schemas import ItemId, Items
 from serving.site import site_of
 
 router = APIRouter(route_class=Route, tags=["catalogue"])
 
 
 @router.put("/v1/items", response_model=Stored, summary="Insert or replace items")
-async def put(request: Request, items: Annotated[list[ItemOfCall], Body(max_length=MOST_ITEMS)]) -> Response:
+async def put(request: Request, items: Annotated[Items, Body()]) -> Response:
     """All or none; each replaces the whole entry. A new item can be shown from the next answer on."""
     site = site_of(request)
     entries = [Item(one.id, one.kind, one.title, dict(one.attributes), one.available) for one in items]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.drills import artefacts, disk_full, erasure, fresh, kill, replicas, soak
+from benchmarks.drills import artefacts, disk_full, erasure, fresh, hostile, kill, replicas, roles, slow, soak
 from recommender.events import Door
 from recommender.settings import Settings
 from recommender.stores import open_store
@@ -39,6 +39,24 @@ def test_a_damaged_model_is_refused_with_a_reason_and_the_old_one_serves_on() ->
         account = artefacts.drill(home)
     assert account["wrong"] == []
     assert all(account["reasons"].values())
+
+
+def test_every_role_may_do_what_it_may_and_refusals_tell_nothing(tmp_path: Path) -> None:
+    report = roles.drill(tmp_path, revocations=1)
+    assert report.faults == []
+    assert report.refused > report.allowed > 0
+
+
+def test_bodies_that_are_meant_to_hurt_are_refused_and_cost_no_memory(tmp_path: Path) -> None:
+    report = hostile.drill(tmp_path, times=1)
+    assert (report.taken, report.large) == ([], [])
+    assert report.requests > 200
+
+
+def test_slow_senders_are_cut_and_visitors_answered(tmp_path: Path) -> None:
+    report = slow.drill(tmp_path, each=5)
+    assert report.ok, report
+    assert report.pages > 0
 
 
 @pytest.mark.parametrize("way", disk_full.WAYS)

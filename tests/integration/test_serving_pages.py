@@ -164,3 +164,12 @@ def test_caps_count_at_once_and_after_a_restart(tmp_path: Path) -> None:
         assert [listed(call(client, "mail")) for _ in range(2)] == ["a", "b"]
     with client_of(tmp_path, "sqlite", settings=settings) as client:
         assert [listed(call(client, "mail")) for _ in range(2)] == ["c", ""]
+
+
+def test_a_page_whose_only_item_was_shown_and_is_gone_is_empty(tmp_path: Path) -> None:
+    with client_of(tmp_path) as client:
+        client.put("/v1/items", json=[{"id": "only", "kind": "feature"}])
+        page = {"customer": "crm:1", "slots": [{"placement": "home.features"}]}
+        assert client.post("/v1/recommend", json=page).json()["slots"][0]["items"][0]["item"] == "only"
+        client.delete("/v1/items/only")
+        assert client.post("/v1/recommend", json=page).json()["slots"][0]["items"] == []
