@@ -7,6 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from recommender.history import Query
+from recommender.scan import products
 from recommender.sources.base import Scores
 from recommender.sources.usage import scaled, usage
 from recommender.types import FloatArray
@@ -38,7 +39,7 @@ class Factors:
         customers = np.array([self._customer(query) for query in queries], np.float32).reshape(-1, self.gram.shape[0])
         return [
             scaled(values, query.items.codes.size)
-            for query, values in zip(queries, customers @ self.factors.T, strict=True)
+            for query, values in zip(queries, products(self.factors, customers), strict=True)
         ]
 
     def _customer(self, query: Query) -> FloatArray:

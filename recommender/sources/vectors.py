@@ -7,6 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from recommender.history import Query
+from recommender.scan import products
 from recommender.sources.base import Scores
 from recommender.sources.usage import scaled, usage
 from recommender.types import FloatArray
@@ -35,4 +36,4 @@ class Vectors:
     def _score(self, query: Query) -> Scores:
         rows, weight = usage(query, self.vectors.shape[0])
         customer = np.asarray(weight @ self.vectors[rows], np.float32)
-        return scaled(self.vectors @ customer, query.items.codes.size)
+        return scaled(products(self.vectors, customer[None])[0], query.items.codes.size)
