@@ -18,7 +18,6 @@ import numpy as np
 from pydantic import JsonValue
 from scipy import sparse
 
-from recommender.baselines import most_recent, most_used
 from recommender.catalogue import tokens_of
 from recommender.columns import Names
 from recommender.errors import UsageError

@@ -5,6 +5,7 @@ from functools import partial
 
 import numpy as np
 
+from recommender.baselines import most_recent, most_used
 from recommender.history import Query
 from recommender.model import KindModel
 from recommender.settings import Training
@@ -12,7 +13,6 @@ from recommender.sources.base import Source
 from recommender.sources.sets import Sets
 from recommender.sources.usage import Matrix
 from recommender.types import FloatArray
-from training.evaluation import most_recent, most_used
 from training.fit.kind import Subject
 from training.fit.matrix import user_items
 from training.fit.popularity import fit_popularity
