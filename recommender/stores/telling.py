@@ -1,6 +1,7 @@
 """What a store tells of a person, record by record, whichever store it is."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -45,17 +46,6 @@ def told(identity: str, rows: Sequence[EventRow], names: Words, items: Words) ->
     ]
 
 
-def event_records(
-    identity: str, page: Callable[[int], Sequence[EventRow]], names: Words, items: Words
-) -> Iterator[dict[str, Any]]:
-    """The events of one identity; page: those after a key, by key."""
-    after = FIRST
-    while rows := page(after):
-        after = rows[-1][0]
-        for event in told(identity, rows, names, items):
-            yield {"record": "event", **event_as_sent(event)}
-
-
 def event_as_sent(event: StoredEvent) -> dict[str, Any]:
     """An event as it was sent."""
     sent = {
@@ -71,38 +61,57 @@ def event_as_sent(event: StoredEvent) -> dict[str, Any]:
     return {name: value for name, value in sent.items() if value is not None}
 
 
-def answer_records(page: Callable[[str], Sequence[tuple[str, bytes]]]) -> Iterator[dict[str, Any]]:
-    """The answers that one identity was given; page: those after an id, by id."""
-    after = ""
-    while rows := page(after):
-        after = rows[-1][0]
-        yield from ({"record": "answer", **orjson.loads(body)} for _, body in rows)
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """How a store reads what it keeps of one identity. events: after a key, by key; answers: after an id, by id."""
+
+    events: Callable[[str, int], Sequence[EventRow]]
+    profile: Callable[[str], Profile]
+    answers: Callable[[str, str], Sequence[tuple[str, bytes]]]
+    names: Words
+    items: Words
+
+    def records(self, known: Sequence[str], identity: str, said: Iterable[Statement]) -> Iterator[dict[str, Any]]:
+        """All that there is. known: the customer's identities, those that the store has; said: their statements."""
+        yield from ({"record": "identity", "identity": name} for name in known)
+        yield from map(_statement, said)
+        for name in known:
+            yield from self._events(name)
+            yield self._profile(name)
+        for name in known or [identity]:
+            yield from self._answers(name)
+
+    def _events(self, identity: str) -> Iterator[dict[str, Any]]:
+        after = FIRST
+        while rows := self.events(identity, after):
+            after = rows[-1][0]
+            for event in told(identity, rows, self.names, self.items):
+                yield {"record": "event", **event_as_sent(event)}
+
+    def _profile(self, identity: str) -> dict[str, Any]:
+        """So many of the events, and counts of those before them."""
+        profile = self.profile(identity)
+        counts = profile.counts
+        ids, spoken = self.items(counts["item"].tolist()), self.names(counts["type"].tolist())
+        older = [
+            {"item": ids.get(int(row["item"])), "type": spoken.get(int(row["type"])), "count": int(row["count"])}
+            for row in counts
+        ]
+        return {"record": "profile", "identity": identity, "events": int(profile.events.size), "older": older}
+
+    def _answers(self, identity: str) -> Iterator[dict[str, Any]]:
+        after = ""
+        while rows := self.answers(identity, after):
+            after = rows[-1][0]
+            yield from ({"record": "answer", **orjson.loads(body)} for _, body in rows)
 
 
-def profile_record(identity: str, profile: Profile, names: Words, items: Words) -> dict[str, Any]:
-    """What an identity's profile holds: so many of the events, and counts of those before them."""
-    counts = profile.counts
-    ids, spoken = items(counts["item"].tolist()), names(counts["type"].tolist())
-    older = [
-        {"item": ids.get(int(row["item"])), "type": spoken.get(int(row["type"])), "count": int(row["count"])}
-        for row in counts
-    ]
-    return {"record": "profile", "identity": identity, "events": int(profile.events.size), "older": older}
-
-
-def identity_record(identity: str) -> dict[str, Any]:
-    """A name of the customer."""
-    return {"record": "identity", "identity": identity}
-
-
-def consent_records(statements: Iterable[Statement]) -> Iterator[dict[str, Any]]:
-    """What was agreed to, and when."""
-    for one in statements:
-        yield {
-            "record": "consent",
-            "identity": one.identity,
-            "purpose": one.purpose.value,
-            "given": one.given,
-            "at": instant(one.at),
-            "by": one.by,
-        }
+def _statement(one: Statement) -> dict[str, Any]:
+    return {
+        "record": "consent",
+        "identity": one.identity,
+        "purpose": one.purpose.value,
+        "given": one.given,
+        "at": instant(one.at),
+        "by": one.by,
+    }

@@ -10,6 +10,7 @@ from recommender.stores.base import (
     first_id,
 )
 from recommender.stores.memory.state import State
+from recommender.stores.telling import PAGE
 
 
 class MemoryLedger:
@@ -23,6 +24,11 @@ class MemoryLedger:
         with self._state.lock:
             kept = [answer for answer in recommendations if answer.get("customer") not in self._state.tombstones]
             self._answers |= {answer["recommendation_id"]: orjson.dumps(answer) for answer in kept}
+
+    def page(self, identity: str, after: str) -> list[tuple[str, bytes]]:
+        """Some of the answers that one identity was given, by id."""
+        own = [(answer["recommendation_id"], orjson.dumps(answer)) for answer in self.of(identity)]
+        return [row for row in own if row[0] > after][:PAGE]
 
     def of(self, identity: str) -> list[dict[str, Any]]:
         """The answers that one identity was given."""

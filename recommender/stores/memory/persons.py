@@ -1,7 +1,6 @@
 """What customers agreed to, and all that is kept of a person, in memory."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 from recommender.consent import Purpose, Statement
@@ -9,7 +8,7 @@ from recommender.profile import Profile
 from recommender.stores.memory.events import MemoryEvents
 from recommender.stores.memory.ledger import MemoryLedger
 from recommender.stores.memory.state import State
-from recommender.stores.telling import consent_records, event_records, identity_record, profile_record
+from recommender.stores.telling import Pages
 
 
 class MemoryConsents:
@@ -50,16 +49,10 @@ class MemoryPersons:
         self._state, self._events, self._ledger, self._consents = state, events, ledger, consents
 
     def export(self, identity: str) -> Iterator[dict[str, Any]]:
-        names = sorted(self._state.of_customer(identity))
-        known = [name for name in names if name in self._state.numbers]
-        yield from map(identity_record, known)
-        yield from consent_records(self._consents.history(identity))
-        for name in known:
-            yield from event_records(name, partial(self._events.page, name), self._state.words, self._state.ids)
-            profile = self._state.profile({name})
-            yield profile_record(name, profile, self._state.words, self._state.ids)
-        for name in names:
-            yield from ({"record": "answer", **answer} for answer in self._ledger.of(name))
+        state = self._state
+        known = [name for name in sorted(state.of_customer(identity)) if name in state.numbers]
+        pages = Pages(self._events.page, lambda name: state.profile({name}), self._ledger.page, state.words, state.ids)
+        return pages.records(known, identity, self._consents.history(identity))
 
     def erase(self, identity: str, at: int) -> dict[str, int]:  # noqa: ARG002 - nothing here outlives the process
         state = self._state

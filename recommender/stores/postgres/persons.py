@@ -1,7 +1,6 @@
 """All that is kept of a person, and its end, on PostgreSQL: one transaction, answers included."""
 
 from collections.abc import Iterator, Sequence
-from functools import partial
 from typing import Any
 
 from recommender.errors import StoreError
@@ -10,15 +9,7 @@ from recommender.stores.layout import PART, PART_BITS, add_up
 from recommender.stores.postgres.consents import PostgresConsents
 from recommender.stores.postgres.database import ERASURE, WHO, Connection, Database, hold
 from recommender.stores.postgres.tombstones import Tombstones
-from recommender.stores.telling import (
-    PAGE,
-    EventRow,
-    answer_records,
-    consent_records,
-    event_records,
-    identity_record,
-    profile_record,
-)
+from recommender.stores.telling import PAGE, EventRow, Pages
 
 _NUMBERS = """
 SELECT i.name, i.id FROM identities n JOIN identities i ON i.customer = n.customer WHERE n.name = %s ORDER BY i.id
@@ -49,13 +40,8 @@ class PostgresPersons:
 
     def export(self, identity: str) -> Iterator[dict[str, Any]]:
         known = [name for name, _ in self._database.fetch(_NUMBERS, identity)]
-        yield from map(identity_record, known)
-        yield from consent_records(self._consents.history(identity))
-        for name in known:
-            yield from event_records(name, partial(self._events, name), self._names, self._items)
-            yield profile_record(name, self._profile(name), self._names, self._items)
-        for name in known or [identity]:
-            yield from answer_records(partial(self._answers, name))
+        pages = Pages(self._events, self._profile, self._answers, self._names, self._items)
+        return pages.records(known, identity, self._consents.history(identity))
 
     def erase(self, identity: str, at: int) -> dict[str, int]:
         with self._database.writing() as connection:

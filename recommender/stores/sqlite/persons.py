@@ -6,7 +6,6 @@ after a crash finishes it, and an answer that is written meanwhile asks for tomb
 """
 
 from collections.abc import Iterator, Sequence
-from functools import partial
 from typing import Any
 
 import apsw
@@ -19,15 +18,7 @@ from recommender.stores.sqlite.consents import SqliteConsents
 from recommender.stores.sqlite.database import Database, fetch
 from recommender.stores.sqlite.ledger import CUSTOMER
 from recommender.stores.sqlite.tombstones import Tombstones
-from recommender.stores.telling import (
-    PAGE,
-    EventRow,
-    answer_records,
-    consent_records,
-    event_records,
-    identity_record,
-    profile_record,
-)
+from recommender.stores.telling import PAGE, EventRow, Pages
 
 _NUMBERS = """
 SELECT i.name, i.id FROM identities n CROSS JOIN identities i ON i.customer = n.customer WHERE n.name = ? ORDER BY i.id
@@ -58,13 +49,8 @@ class SqlitePersons:
 
     def export(self, identity: str) -> Iterator[dict[str, Any]]:
         known = [name for name, _ in self._main.fetch(_NUMBERS, identity)]
-        yield from map(identity_record, known)
-        yield from consent_records(self._consents.history(identity))
-        for name in known:
-            yield from event_records(name, partial(self._events, name), self._names, self._items)
-            yield profile_record(name, self._profile(name), self._names, self._items)
-        for name in known or [identity]:
-            yield from answer_records(partial(self._answers, name))
+        pages = Pages(self._events, self._profile, self._answers, self._names, self._items)
+        return pages.records(known, identity, self._consents.history(identity))
 
     def erase(self, identity: str, at: int) -> dict[str, int]:
         with self._main.writing() as connection:
