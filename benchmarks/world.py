@@ -5,6 +5,7 @@ catalogue of that size, filled at random: what a page costs depends on the
 shapes, and fitting a million items would take hours.
 """
 
+import shutil
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -61,6 +62,19 @@ def make_features_home(home: Path) -> None:
     _import(home, rows, Kind.FEATURE)
     with closing(open_store(home, strong=settings.strong)) as store:
         train(store, Registry(home / "models"), settings, promote=True, progress=lambda *_: None)
+
+
+def make_crowd(home: Path, features: Path, customers: int) -> None:
+    """The features' home with so many more customers, of three events each."""
+    shutil.copytree(features, home)
+    rng = np.random.default_rng(7)
+    what = rng.choice(FEATURES, (customers, 3), p=_zipf(FEATURES))
+    rows = [
+        (START + n * STEP, f"crm:crowd-{who}", f"feature-{f}")
+        for who, own in enumerate(what)
+        for n, f in enumerate(own)
+    ]
+    _import(home, rows, Kind.FEATURE)
 
 
 def _steps(rng: Rng, length: int) -> list[str]:

@@ -122,6 +122,7 @@ class Serving(_Table):
 
     host: str = Field(default="127.0.0.1", description="the address to listen on; the default is this machine alone")
     port: int = Field(default=8787, ge=0, le=65535, description="the port to listen on")
+    tracing: bool = Field(default=False, description="whether requests are traced with OpenTelemetry")
     deadline_ms: int = Field(
         default=500, ge=1, description="how long an answer waits for its profile and ranks, before popularity answers"
     )

@@ -1,5 +1,6 @@
 """The HTTP application of one site: a watch around every request, a gate, a short way for hot ones, the routes."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -15,6 +16,7 @@ from serving.routes import customers, docs, events, health, identities, items, m
 from serving.security import Gate
 from serving.shortcut import Shortcut
 from serving.site import Site
+from serving.tracing import Traced, provider
 from serving.watch import Watch
 
 _ROOMS = (events, recommend, items, identities, customers, models, health, docs)
@@ -23,11 +25,14 @@ _PROBLEM = {"description": "A problem document (RFC 9457)", "content": {problems
 
 def create_app(site: Site) -> FastAPI:
     """The application; it runs the site from start to stop."""
+    spans = provider() if site.settings.serving.tracing else None
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with site.running():
             yield
+        if spans:
+            await asyncio.to_thread(spans.shutdown)  # the last ones are sent
 
     app = FastAPI(
         title="Murmeli",
@@ -58,4 +63,6 @@ def create_app(site: Site) -> FastAPI:
             expose_headers=("retry-after", "x-request-id"),
         )
     app.add_middleware(Watch, telemetry=site.telemetry, origins=limits.origins)
+    if spans:
+        app.add_middleware(Traced, provider=spans)
     return app

@@ -46,7 +46,7 @@ class Watch:
         try:
             await (self._refusal(scope, started) or self._app)(scope, receive, send_with_id)
         except Exception:
-            self._log.exception("A request failed.", extra={"fields": {"request_id": id_, "route": _route(scope)}})
+            self._log.exception("A request failed.", extra={"fields": {"request_id": id_, "route": route_of(scope)}})
             if not status:
                 await problems.internal_problem()(scope, receive, send_with_id)
         self._note(scope, id_, status, time.perf_counter() - started)
@@ -60,7 +60,7 @@ class Watch:
         return None
 
     def _note(self, scope: Scope, id_: str, status: int, seconds: float) -> None:
-        route, method = _route(scope), scope["method"] if scope["method"] in _METHODS else "other"
+        route, method = route_of(scope), scope["method"] if scope["method"] in _METHODS else "other"
         self._telemetry.request(method, route, status, seconds)
         level = logging.INFO if status >= 400 else logging.DEBUG
         if self._log.isEnabledFor(level):
@@ -73,6 +73,6 @@ def _cross_site_write(scope: Scope) -> bool:
     return scope["method"] not in ("GET", "HEAD") and (b"sec-fetch-site", b"cross-site") in scope["headers"]
 
 
-def _route(scope: Scope) -> str:
+def route_of(scope: Scope) -> str:
     """The route's template, never the path, which may hold an id."""
     return str(scope.get(ROUTE) or getattr(scope.get("route"), "path", "none"))
