@@ -19,7 +19,8 @@ class Factors:
 
     factors: shape (known, f). gram: shape (f, f), factors' factors plus the regularisation on its
     diagonal; inverse: its inverse, or empty in a model from before it was kept. alpha: shape (), the confidence in
-    a use of weight 1; anything not used has confidence 1.
+    a use of weight 1; anything not used has confidence 1. worth: (known,), what that is multiplied by for each item: a
+    use of what everybody uses says less; empty in a model from before: 1.
     Hu, Koren & Volinsky, "Collaborative filtering for implicit feedback datasets", 2008.
     """
 
@@ -27,6 +28,7 @@ class Factors:
     gram: FloatArray
     alpha: FloatArray
     inverse: FloatArray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+    worth: FloatArray = field(default_factory=lambda: np.zeros(0, np.float32))
 
     name: ClassVar[str] = "factors"
     reason: ClassVar[str] = "fits your taste"
@@ -44,10 +46,12 @@ class Factors:
 
     def _customer(self, query: Query) -> FloatArray:
         rows, weight = usage(query, self.factors.shape[0])
-        return self.fold_in(self.factors[rows], weight) if rows.size else np.zeros(self.gram.shape[0], np.float32)
+        if rows.size == 0:
+            return np.zeros(self.gram.shape[0], np.float32)
+        return self.fold_in(self.factors[rows], weight * self.worth[rows] if self.worth.size else weight)
 
     def fold_in(self, used: FloatArray, weight: FloatArray) -> FloatArray:
-        """The customer's factors, shape (f,), from those of what they used, shape (t, f), and its weights."""
+        """The customer's factors, shape (f,), from those of what they used, shape (t, f), and how much each counts."""
         confidence = weight * self.alpha
         if used.shape[0] < self.inverse.shape[0]:
             return self._fold_in_few(used, confidence)

@@ -44,7 +44,7 @@ FITS: dict[str, Callable[[Log, Items], Source]] = {
         weights_of(user_items(log, items)), NeighbourSettings(per_item=8), threads=1
     ),
     "factors": lambda log, items: fit_factors(
-        weights_of(user_items(log, items)), FactorSettings(factors=4, regularisation=0.1), threads=1
+        weights_of(user_items(log, items)), FactorSettings(factors=4, regularisation=1.0), threads=1
     ),
     "ease": lambda log, items: fit_ease(weights_of(user_items(log, items)), penalty=1.0, per_item=8),
     "sets": lambda log, items: fit_sets(user_items(log, items), seed=7, steps=200),

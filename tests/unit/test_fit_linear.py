@@ -3,12 +3,13 @@
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from implicit.cpu.als import AlternatingLeastSquares
 from scipy import sparse
 from threadpoolctl import threadpool_limits
 
-from recommender.history import Context, Items, Query, history_of
+from recommender.history import Context, History, Items, Query, history_of
 from recommender.ranker import Ranker
 from recommender.settings import Training
 from recommender.sources.popularity import Popularity
@@ -162,6 +163,22 @@ def test_the_fold_in_solves_the_normal_equations() -> None:
     expected = np.linalg.solve(normal, found.factors.T @ (confidence * wanted))
     row = used[[1]]
     np.testing.assert_allclose(found.fold_in(found.factors[row.indices], row.data), expected, rtol=1e-3)
+
+
+def test_a_use_of_what_everybody_uses_is_worth_less_as_much_in_the_fit_as_in_an_answer() -> None:
+    used, settings = random_usage(), FactorSettings(factors=3, iterations=3, discount=0.5)
+    found = fit_factors(used, settings, threads=1)
+    popularity: npt.NDArray[np.float32] = np.asarray(used.sum(axis=0))
+    assert found.worth == pytest.approx(popularity**-0.5 / (popularity[used.indices] ** -0.5).mean())
+    weighed = used.copy()
+    weighed.data = found.worth[used.indices]
+    again = fit_factors(weighed, replace(settings, discount=0), threads=1)
+    np.testing.assert_allclose(found.factors, again.factors, atol=5e-3)
+    items = Items(np.arange(12), 12, [""] * 12, np.zeros(13, np.int64), np.zeros(0, np.int64))
+    rows, none = used[[0]].indices.astype(np.int64), np.zeros(0, np.int64)
+    query = Query(items, History(rows, rows, rows, rows, none, none), Context(now=0))
+    customer = found.fold_in(found.factors[rows], found.worth[rows])
+    assert found.score([query])[0].values[0] == pytest.approx(scaled(found.factors @ customer, 12).values[0], abs=1e-5)
 
 
 def test_few_used_items_are_folded_in_as_many_are_and_as_before_the_inverse_was_kept() -> None:
