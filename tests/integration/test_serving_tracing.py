@@ -22,7 +22,7 @@ def test_a_request_is_one_span_of_its_callers_trace_and_holds_no_id_of_anybody(t
     kept, provider = InMemorySpanExporter(), TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(kept))
     with client_of(tmp_path) as client:
-        traced = TestClient(Traced(client.app, provider), headers=client.headers)
+        traced = TestClient(Traced(client.app, provider), headers=dict(client.headers))
         told = {"traceparent": f"00-{TRACE}-b7ad6b7169203331-01"}
         answer = traced.post("/v1/recommend", json=PAGE, headers=told)
         traced.get("/v1/customers/crm:1")
