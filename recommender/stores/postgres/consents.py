@@ -18,9 +18,11 @@ SELECT p.id, p.body FROM identities n JOIN identities i ON i.customer = n.custom
 JOIN parts p ON p.id BETWEEN i.id << {PART_BITS} AND (i.id << {PART_BITS}) + {PART} WHERE n.name = %s
 """  # noqa: S608  the numbers are our own
 _STANDING = """
-SELECT c.identity, c.at, c.given FROM identities n JOIN identities i ON i.customer = n.customer
-LEFT JOIN consents c ON c.identity = i.id AND c.purpose = %s WHERE n.name = %s
+SELECT c.identity, c.at, c.given, n.id IS NULL AND EXISTS (SELECT 1 FROM tombstones)
+FROM (SELECT 1) AS always LEFT JOIN identities n ON n.name = %s LEFT JOIN identities i ON i.customer = n.customer
+LEFT JOIN consents c ON c.identity = i.id AND c.purpose = %s
 """
+"""At least one row; it says of a stranger whether they may have been erased, so that mostly one question is enough."""
 _PROFILE = f"""
 {OF_CUSTOMER} AND NOT EXISTS (
     SELECT 1 FROM identities j JOIN consents c ON c.identity = j.id AND c.purpose = %s
@@ -54,11 +56,12 @@ class PostgresConsents:
                 connection.execute(_STATE, row)
 
     def allows(self, identity: str, purpose: Purpose) -> bool:
-        with self._database.connection() as connection:
-            found = rows(connection, _STANDING, purpose.value, identity)
-            if not found and self._tombstones.among(connection, [identity]):
-                return False
-        return holds(((name, at, given) for name, at, given in found if at is not None), self._unstated[purpose])
+        found = self._database.fetch(_STANDING, identity, purpose.value)
+        if found[0][3]:
+            with self._database.connection() as connection:
+                if self._tombstones.among(connection, [identity]):
+                    return False
+        return holds(((name, at, given) for name, at, given, _ in found if at is not None), self._unstated[purpose])
 
     def profile(self, identity: str, purpose: Purpose) -> Profile | None:
         parts = self._database.fetch(_PROFILE, identity, purpose.value) if self._unstated[purpose] else ()
