@@ -28,12 +28,13 @@ def train_leg(home: Path) -> dict[str, Any]:
     from recommender.settings import Settings
     from recommender.stores import open_store
     from training import pipeline
-    from training.fit import content, kind
+    from training.fit import content, kind, ranker
 
     clock, stage = Clock(), [""]
     watched = {
         content: ("fit_popularity", "fit_neighbours", "fit_factors", "fit_graph", "fit_attributes", "fit_content"),
-        kind: ("fit_transitions", "fit_ranker"),
+        kind: ("fit_transitions",),
+        ranker: ("replay_log", "rehearse", "fit_layer"),
     }
     for module, names in watched.items():
         for name in names:

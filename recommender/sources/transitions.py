@@ -136,14 +136,17 @@ def _own(query: Query) -> FloatArray:
         if order < len(matches):
             share = share.after(_counts(place[matches[order]], _PACES, size), _DISCOUNTS)
         shares.append(share)
-    loose, close = _also(query)
-    counts = [_counts(place[after], _PACES[-1:], size) for after in (*loose, *close)]
-    also = base.beside(len(loose), shares[0], len(close)).after(np.concatenate(counts), _DISCOUNTS[-1:])
-    values = np.empty((len(CHAINS) * ORDERS + len(counts), size), np.float32)
+    values = np.empty((len(CHAINS) * ORDERS + len(LOOSE) + len(CLOSE), size), np.float32)
     chains = values[: len(CHAINS) * ORDERS].reshape(len(CHAINS), ORDERS, size)
     for order, share in enumerate(shares):
         chains[:, order] = share.of / share.floor
-    values[len(CHAINS) * ORDERS :] = also.of / also.floor
+    below = len(CHAINS) * ORDERS
+    near = _Share(shares[0].of[-1:], shares[0].floor[-1:])
+    for share, alike in zip((base, near), _also(query), strict=True):
+        counts = [tally(place[after], ages(_PACES[-1], after.size), size) for after in alike]
+        also = share.after(np.array(counts), _DISCOUNTS[-1:])
+        values[below : below + len(counts)] = also.of / also.floor
+        below += len(counts)
     return np.concatenate([np.log(values, out=values), _runs(query)])
 
 
@@ -219,12 +222,6 @@ class _Share:
         freed = given.sum(axis=1, keepdims=True) + LEAN
         total = count.sum(axis=1, keepdims=True) + LEAN
         return _Share((count - given + freed * self.of) / total, freed * self.floor / total)
-
-    def beside(self, mine: int, other: "_Share", others: int) -> "_Share":
-        """The last way to count of each, so often."""
-        times = [mine, others]
-        of = np.repeat([self.of[-1], other.of[-1]], times, axis=0)
-        return _Share(of, np.repeat([self.floor[-1], other.floor[-1]], times, axis=0))
 
 
 def _counts(followers: IntArray, paces: Sequence[int], size: int) -> Weights:
