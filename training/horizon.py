@@ -20,7 +20,7 @@ from recommender.baselines import Ranking, most_recent, most_used
 from recommender.errors import UsageError
 from recommender.features import used
 from recommender.history import Items
-from recommender.metrics import Values, average_precision, bootstrap, gini, hit, ndcg, novelty, recall, reciprocal_rank
+from recommender.metrics import Values, bootstrap, gini, novelty
 from recommender.model import KindModel
 from recommender.settings import Training
 from recommender.top import best
@@ -31,13 +31,14 @@ from training.fit import rivals
 from training.fit.factors import FactorSettings
 from training.fit.kind import Subject, fit_kind
 from training.fit.matrix import user_items, weights_of
+from training.judgement import FEW, MANY, Paper, measures, number
 from training.log_file import read_log
 from training.questions import Asked, pages
 
 Rank = Callable[[Asked], FloatArray]
 """Scores of all items for a page: shape (n,), higher is better, -inf for never."""
 
-GROUPS = {"customers: new": (0, 5), "customers: light": (5, 50), "customers: heavy": (50, np.inf)}
+GROUPS = {"customers: new": (0, FEW), "customers: light": (FEW, MANY), "customers: heavy": (MANY, np.inf)}
 """Customers by their uses before the split: from, and below."""
 
 
@@ -118,62 +119,69 @@ def judge(exam: Exam, name: str, lists: IntArray, ours: IntArray | None = None) 
     lists: shape (n, k). ours: the lists of the first row; `behind` is by how much their NDCG is ahead, page by page.
     `hit@` and `mrr` look at the first right answer among the k, `map` at all of them.
     """
-    wanted = [page.wanted for page in exam.asked]
-    hits, relevant = _hits(lists, wanted)
-    first = np.where(hits.any(axis=1), hits.argmax(axis=1) + 1, 0)
-    size = exam.items.codes.size
+    paper = _paper(exam)
+    reached = measures(paper, _places(paper, lists), page=exam.k)
     return {
         "name": name,
-        **_primary(exam, wanted, lists, ours),
-        **_interval(f"recall@{exam.k}", recall(hits, relevant)),
-        **{f"hit@{depth}": float(hit(first, depth).mean()) for depth in DEPTHS},
-        **_interval("mrr", reciprocal_rank(first)),
-        "map": float(average_precision(hits, relevant).mean()),
+        **_primary(exam, paper, lists, ours),
+        **_interval(f"recall@{exam.k}", reached[f"recall@{exam.k}"]),
+        **{f"hit@{depth}": float(reached[f"hit@{depth}"].mean()) for depth in DEPTHS},
+        **_interval("mrr", reached["mrr"]),
+        "map": float(reached["map"].mean()),
         "coverage": float(np.unique(lists[lists >= 0]).size / exam.items.known),
-        "novelty": _or_none(novelty(lists, exam.users, exam.earlier.log.customers)),
-        "gini": _or_none(gini(lists, size)),
-        "n": len(wanted),
-        "slices": _slices(exam, lists, ours),
+        "novelty": number(novelty(lists, exam.users, exam.earlier.log.customers)),
+        "gini": number(gini(lists, exam.items.codes.size)),
+        "n": len(exam.asked),
+        "slices": _slices(exam, paper, lists, ours),
     }
 
 
-def _primary(exam: Exam, wanted: Sequence[IntArray], lists: IntArray, ours: IntArray | None) -> Row:
-    quality = ndcg(*_hits(lists, wanted))
-    row = _interval(f"ndcg@{exam.k}", quality)
-    return row if ours is None else row | _interval("behind", ndcg(*_hits(ours, wanted)) - quality)
+def _paper(exam: Exam) -> Paper:
+    """What is asked of every customer: a page each."""
+    histories = [page.query.history for page in exam.asked]
+    places = np.arange(len(exam.asked))
+    return Paper(
+        customer=places,
+        uses=np.array([one.item.size + one.older_count.sum() for one in histories], np.int64),
+        channel=np.zeros_like(places),
+        question=np.repeat(places, [page.wanted.size for page in exam.asked]),
+        item=np.concatenate([page.wanted for page in exam.asked]),
+    )
 
 
-def _slices(exam: Exam, lists: IntArray, ours: IntArray | None) -> Row:
+def _places(paper: Paper, lists: IntArray) -> IntArray:
+    """Shape (m,): the place of each right answer on its page, from 1; 0 where it is not on it."""
+    met = lists[paper.question] == paper.item[:, None]
+    return np.where(met.any(axis=1), met.argmax(axis=1) + 1, 0)
+
+
+def _primary(exam: Exam, paper: Paper, lists: IntArray, ours: IntArray | None, chosen: BoolArray | None = None) -> Row:
+    """NDCG, and how far it is behind ours, of the right answers that are chosen."""
+    name = f"ndcg@{exam.k}"
+    quality = measures(paper, _places(paper, lists), chosen, exam.k)[name]
+    row = _interval(name, quality)
+    if ours is None:
+        return row
+    return row | _interval("behind", measures(paper, _places(paper, ours), chosen, exam.k)[name] - quality)
+
+
+def _slices(exam: Exam, paper: Paper, lists: IntArray, ours: IntArray | None) -> Row:
     """The primary measure by how long the history is, and of right answers used before alone, and of the others."""
-    uses = np.array([p.query.history.item.size + p.query.history.older_count.sum() for p in exam.asked])
-    everything = [page.wanted for page in exam.asked]
-    again = [np.isin(page.wanted, used(page.query).at) for page in exam.asked]
-    parts = {name: (everything, (uses >= least) & (uses < below)) for name, (least, below) in GROUPS.items()}
-    for name, chosen in (("answers: used before", again), ("answers: first uses", [~one for one in again])):
-        right = [wanted[one] for wanted, one in zip(everything, chosen, strict=True)]
-        parts[name] = right, np.array([one.any() for one in chosen])
-    slices: Row = {}
-    for name, (wanted, rows) in parts.items():
-        some = [wanted[row] for row in np.flatnonzero(rows)]
-        theirs = None if ours is None else ours[rows]
-        if some:
-            slices[name] = {"n": len(some), **_primary(exam, some, lists[rows], theirs)}
-    return slices
-
-
-def _hits(lists: IntArray, wanted: Sequence[IntArray]) -> tuple[BoolArray, IntArray]:
-    """Which of the shown items were right, shape (n, k), and how many were in all, shape (n,)."""
-    hits = np.array([np.isin(row, right) for row, right in zip(lists, wanted, strict=True)], np.bool_)
-    return hits, np.array([right.size for right in wanted], np.int64)
+    uses = paper.uses[paper.question]
+    again = np.concatenate([np.isin(page.wanted, used(page.query).at) for page in exam.asked])
+    parts = {name: (uses >= least) & (uses < below) for name, (least, below) in GROUPS.items()}
+    parts |= {"answers: used before": again, "answers: first uses": ~again}
+    return {
+        name: {"n": np.unique(paper.question[chosen]).size, **_primary(exam, paper, lists, ours, chosen)}
+        for name, chosen in parts.items()
+        if chosen.any()
+    }
 
 
 def _interval(name: str, values: Values) -> Row:
-    mean, low, high = bootstrap(values)
+    """Of the pages that have a value."""
+    mean, low, high = bootstrap(values[~np.isnan(values)])
     return {name: mean, f"{name}_low": low, f"{name}_high": high}
-
-
-def _or_none(value: float) -> float | None:
-    return None if np.isnan(value) else value
 
 
 def rows(exam: Exam, settings: Training, progress: Report = lambda *_: None) -> Iterator[Row]:
@@ -182,14 +190,14 @@ def rows(exam: Exam, settings: Training, progress: Report = lambda *_: None) -> 
     model = fit_kind(exam.earlier, settings)
     ranks = _ranks(exam, model, settings)
     ours = None
-    for number, (name, fit) in enumerate(ranks.items(), 1):
+    for done, (name, fit) in enumerate(ranks.items(), 1):
         rank = fit()
         fitted = time.perf_counter()
         lists = lists_of(exam, rank)
         spent: Row = {"fit_seconds": round(fitted - started, 2), "rank_seconds": round(time.perf_counter() - fitted, 2)}
         yield judge(exam, name, lists, ours) | spent
         ours = lists if ours is None else ours
-        progress("rows", number, len(ranks))
+        progress("rows", done, len(ranks))
         started = time.perf_counter()
 
 

@@ -132,17 +132,17 @@ def rows_of(kind: Kind, steps: Sitting, pages: Sitting | None, known: Known) -> 
     ]
 
 
-def measures(paper: Paper, rank: IntArray, chosen: BoolArray | None = None) -> dict[str, Values]:
+def measures(paper: Paper, rank: IntArray, chosen: BoolArray | None = None, page: int = PAGE) -> dict[str, Values]:
     """Every measure of places, shape (n,) each: a value for each question, NaN for one without a right answer.
 
-    rank: shape (m,). chosen: shape (m,), the right answers that count; None for all.
+    rank: shape (m,). chosen: shape (m,), the right answers that count; None for all. page: how deep one goes.
     """
     question = paper.question if chosen is None else paper.question[chosen]
     rank = rank if chosen is None else rank[chosen]
     n = paper.customer.size
     relevant = np.bincount(question, minlength=n)
-    hits = np.zeros((n, PAGE), np.bool_)
-    on_page = (rank > 0) & (rank <= PAGE)
+    hits = np.zeros((n, page), np.bool_)
+    on_page = (rank > 0) & (rank <= page)
     hits[question[on_page], rank[on_page] - 1] = True
     first = np.full(n, np.iinfo(np.int64).max)
     np.minimum.at(first, question[rank > 0], rank[rank > 0])
@@ -151,8 +151,8 @@ def measures(paper: Paper, rank: IntArray, chosen: BoolArray | None = None) -> d
     return {
         **{f"hit@{k}": hit(first, k) + blank for k in DEPTHS},
         "mrr": reciprocal_rank(first) + blank,
-        "recall@20": recall(hits, relevant),
-        "ndcg@20": ndcg(hits, relevant),
+        f"recall@{page}": recall(hits, relevant),
+        f"ndcg@{page}": ndcg(hits, relevant),
         "map": average_precision(hits, relevant),
     }
 
