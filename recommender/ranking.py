@@ -54,7 +54,9 @@ class Ranking:
         0 of the other sources, which may hold its rivals down.
         """
         rivals = top.best(self.blended, RIVALS)
-        pool = np.concatenate([positions, rivals[~np.isin(rivals, positions)]])
+        here = np.zeros(self.blended.size, np.bool_)
+        here[positions] = True
+        pool = np.concatenate([positions, rivals[~here[rivals]]])
         lost, speaks = self.model.ranker.losses(self.query, self.scores, pool)
         spoken: FloatArray = np.where(speaks, lost, 0)[:, : positions.size]
         return spoken

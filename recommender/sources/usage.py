@@ -1,6 +1,6 @@
 """What the collaborative sources share: customers as weights over items, and one scale for all scores."""
 
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -27,11 +27,13 @@ def saturate(count: FloatArray) -> FloatArray:
 def usage(query: Query, size: int) -> tuple[IntArray, FloatArray]:
     """Which of the first `size` items the customer used, ascending, and the weight of each: shapes (t,), (t,)."""
     met = used(query)
-    count = np.bincount(met.place, minlength=met.at.size)
-    if met.older_place.size:
-        count = count + np.bincount(met.older_place, query.history.older_count, met.at.size)
+    if "usage" not in query.memo:
+        count = np.bincount(met.place, minlength=met.at.size)
+        if met.older_place.size:
+            count = count + np.bincount(met.older_place, query.history.older_count, met.at.size)
+        query.memo["usage"] = saturate(count.astype(np.float32))
     cut = int(np.searchsorted(met.at, size))
-    return met.at[:cut], saturate(count[:cut].astype(np.float32))
+    return met.at[:cut], cast(FloatArray, query.memo["usage"])[:cut]
 
 
 def add_rows(
