@@ -1,5 +1,6 @@
 """The site's secret: one, of its owner alone, and each purpose has hashes of its own."""
 
+import hmac
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -34,6 +35,14 @@ def test_a_hash_for_one_purpose_says_nothing_to_another(tmp_path: Path) -> None:
     hashes = {secret.hash(*pair) for pair in (("key", "a"), ("erased", "a"), ("key", "b"), ("ke", "ya"))}
     assert len(hashes) == 4
     assert {len(one) for one in hashes} == {32}
+
+
+@pytest.mark.parametrize("length", [16, 43, 64, 65, 200])
+def test_a_hash_is_an_hmac(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, length: int) -> None:
+    monkeypatch.setenv(VARIABLE, "s" * length)
+    for text in ("", "crm:1", "ä" * 300):
+        told = hmac.digest(b"s" * length, f"erased\0{text}".encode(), "sha256")
+        assert Secret(tmp_path).hash("erased", text) == told
 
 
 def test_processes_that_start_at_once_share_one(tmp_path: Path) -> None:
