@@ -10,7 +10,7 @@ from recommender.sources.habit import Habit
 from tests.unit.steps import asked, letters, log_of_letters, positions
 from training.dataset import Log
 from training.fit.popularity import fit_popularity
-from training.fit.ranker import fit_ranker
+from training.fit.ranker import fit_ranker, replay_parts
 from training.fit.transitions import fit_transitions
 from training.questions import step
 
@@ -152,6 +152,24 @@ def test_the_same_log_and_seed_give_the_same_weights() -> None:
     log = log_of_letters("abcdabdc" * 20, "bcad" * 20)
     one, two = (learned(log, ITEMS, limit=50)[0].weights for _ in range(2))
     assert one.tobytes() == two.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("limit", "fitted_on", "questions"), [(12_000, [40, 30, 20], 30), (10, [40], 10), (7, [40], 7)]
+)
+def test_older_parts_are_asked_where_the_newest_has_too_few_questions(
+    limit: int, fitted_on: list[int], questions: int
+) -> None:
+    fitted: list[int] = []
+
+    def fit(earlier: Log) -> tuple[Source, ...]:
+        fitted.append(earlier.events.size)
+        return (Habit(),)
+
+    random = np.random.default_rng(0)
+    _, replay = replay_parts(log_of_letters("abcda" * 10), ITEMS, fit, limit, random)
+    assert fitted == fitted_on
+    assert replay.questions == questions
 
 
 def test_a_question_is_asked_from_what_was_known_before_the_event() -> None:
