@@ -63,22 +63,24 @@ class Place:
         appeal = ranking.blended
         if self.boosts:
             appeal = appeal + self.boosts.lift(ranking.shelf, find, ranking.query.context)
-        if self.settings.rotate and shown:
-            appeal = appeal - LAP * self.laps(ranking, shown)
+        if self.settings.rotate and shown and shown.item.size:
+            item, laps = self._laps(ranking, shown)
+            appeal = appeal.copy()
+            appeal[item] -= LAP * laps
         if self.raised:
             at, factor = self.raised
             appeal = appeal.copy()
             appeal[at] += np.float32(log(factor))
         return appeal
 
-    def laps(self, ranking: Ranking, shown: Impressions) -> FloatArray:
-        """Shape (n,): how often each item went to the end, for it was shown often and not used since."""
+    def _laps(self, ranking: Ranking, shown: Impressions) -> tuple[IntArray, FloatArray]:
+        """Which items were shown often and not used since, and how often each went to the end for it."""
+        history = ranking.query.history
         used = np.full(ranking.blended.size, np.iinfo(np.int64).min)
-        used[ranking.query.history.item] = ranking.query.history.time
-        recent = shown.time > max(self._since(ranking), 0)
-        vain = shown.item[recent & (shown.time > used[shown.item])]
-        laps: FloatArray = (np.bincount(vain, minlength=used.size) // self.settings.rotate).astype(np.float32)
-        return laps
+        used[history.item] = history.time
+        vain = (shown.time > self._since(ranking)) & (shown.time > used[shown.item])
+        item, times = np.unique(shown.item[vain], return_counts=True)
+        return item, (times // self.settings.rotate).astype(np.float32)
 
     def personal(self, ranking: Ranking, shown: Impressions | None, allowed: BoolArray) -> BoolArray:
         """Shape (n,): what of it this customer may be shown: not what was used, or seen often enough."""
@@ -94,8 +96,8 @@ class Place:
 
     def capped(self, ranking: Ranking, shown: Impressions) -> IntArray:
         """The positions that were shown often enough."""
-        seen = np.bincount(shown.item[shown.time > self._since(ranking)])
-        return np.flatnonzero(seen >= self.settings.cap)
+        item, times = np.unique(shown.item[shown.time > self._since(ranking)], return_counts=True)
+        return item[times >= self.settings.cap]
 
     def _since(self, ranking: Ranking) -> int:
         return ranking.query.context.now - int(self.settings.shown_days * DAY)

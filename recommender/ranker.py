@@ -89,7 +89,7 @@ class Ranker:
         Of a stranger no source knows anything, so popularity, a log-probability itself, decides: the learned
         weights take it for granted that others speak beside it, and few logs have strangers to learn from.
         """
-        if POPULAR in self.columns and _is_stranger(query):
+        if POPULAR in self.columns and is_stranger(query):
             return np.array([column == POPULAR for column in self.columns], np.float32)
         rows = situation(query) if self.weights.shape[0] > 1 else [0]
         weight: FloatArray = self.weights[rows].sum(axis=0)
@@ -108,12 +108,12 @@ class Ranker:
                 total += w @ part.values
             else:
                 total[part.at] += w @ (part.values - part.floor[:, None])
-        if self.layer is not None and not _is_stranger(query):
+        if self.layer is not None and not is_stranger(query):
             seen = _seen(self.layer, query, scores)
             total[seen.met] += self.layer.lift(seen.start, seen.way)
         late, owed = self._owed(query, scores, weight)
         total[late] += owed
-        if self.sharpness is not None and not _is_stranger(query):
+        if self.sharpness is not None and not is_stranger(query):
             factor = factor_of(total, self.sharpness)
             query.memo["sharpness"] = self, factor
             total *= factor
@@ -143,7 +143,7 @@ class Ranker:
         lifts = [_lift(part, positions, size) for part in scores]
         weight = self.weigh(query)
         lift: FloatArray = weight[:, None] * np.concatenate(lifts)
-        if self.layer is not None and not _is_stranger(query):
+        if self.layer is not None and not is_stranger(query):
             lift += self._layer_lift(self.layer, _seen(self.layer, query, scores), positions, size)
         late, owed = self._owed(query, scores, weight)
         if late.size:
@@ -168,13 +168,13 @@ class Ranker:
         total = np.concatenate([said.sum(axis=0)[None], said.sum(axis=0) - said])
         singled = said * one_by_one
         singled = np.concatenate([singled.sum(axis=0)[None], singled.sum(axis=0) - singled])
-        if self.layer is not None and not _is_stranger(query):
+        if self.layer is not None and not is_stranger(query):
             lift = self._lifts(self.layer, _seen(self.layer, query, scores), columns, pool)
             total += lift
             singled += lift
         total += self._owing(query, values, columns, pool, singled)
         total -= total.max(axis=1, keepdims=True)
-        if self.sharpness is not None and not _is_stranger(query):
+        if self.sharpness is not None and not is_stranger(query):
             total *= factors(1 / np.exp(total).sum(axis=1), self.sharpness)[:, None]
         total -= np.log(np.exp(total).sum(axis=1, keepdims=True))
         return total[0] - total[1:], np.array([(part > 0).any(axis=0) for part in values])
@@ -209,7 +209,7 @@ class Ranker:
 
     def _factor(self, query: Query, scores: Sequence[Scores]) -> np.float32:
         """What the scores of a question are multiplied by."""
-        if self.sharpness is None or _is_stranger(query):
+        if self.sharpness is None or is_stranger(query):
             return np.float32(1)
         known = query.memo.get("sharpness")
         if not isinstance(known, tuple) or known[0] is not self:
@@ -310,7 +310,7 @@ def _matrix(scores: Sequence[Scores], met: IntArray) -> FloatArray:
     return matrix.T
 
 
-def _is_stranger(query: Query) -> bool:
+def is_stranger(query: Query) -> bool:
     """Whether the customer used nothing so far."""
     return query.history.item.size == query.history.older_item.size == 0
 

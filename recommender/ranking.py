@@ -10,6 +10,7 @@ from recommender.history import Context, Query, history_of
 from recommender.model import KindModel
 from recommender.page import RankedItem
 from recommender.profile import Profile
+from recommender.ranker import POPULAR, is_stranger
 from recommender.sources.base import Scores
 from recommender.sources.popularity import Popularity
 from recommender.types import BoolArray, FloatArray, IntArray
@@ -37,6 +38,8 @@ class Ranking:
 
     def reasons(self, positions: IntArray) -> list[str]:
         """The word of the source without which each position would lose most of its probability."""
+        if is_stranger(self.query) and POPULAR in self.model.ranker.columns:
+            return [Popularity.reason] * positions.size
         lost = self.losses(positions)
         words = [source.reason for source in self.model.sources]
         loudest = zip(lost.argmax(axis=0).tolist(), self.missed(lost).tolist(), strict=True)
