@@ -29,7 +29,8 @@ WIPE_MS = 200
 WIPE_EVERY = 5.0
 """Seconds until it tries again."""
 CHECKPOINT_PAGES = 4_000
-_CACHE_KIB = 64 * 1024
+CACHE_KIB = 64 * 1024
+"""What the writer of a file keeps of it in memory, at most."""
 
 
 class Database:
@@ -58,7 +59,7 @@ class Database:
         connection.set_busy_timeout(BUSY_MS)
         try:
             connection.pragma("synchronous", self._synchronous)
-            connection.pragma("cache_size", -_CACHE_KIB)
+            connection.pragma("cache_size", -CACHE_KIB)
             connection.pragma("secure_delete", "ON")
             with _immediate(connection):
                 prepare(connection, steps)
