@@ -207,3 +207,30 @@ def test_everybody_gets_the_same_where_nothing_is_personal_and_nothing_of_them_i
     pages = [recommender.recommend(call).slots for call in calls]
     assert pages[0] == pages[1] == pages[2]
     assert len(pages[0][0].items) == 3
+
+
+def test_an_explanation_says_what_would_have_had_to_differ() -> None:
+    recommender, store = recommender_of(menu=place(filter="letter != 'b'"))
+    first, last, hidden = (why(recommender, item) for item in "aeb")
+    assert (first.rank, first.needed, first.otherwise) == (1, None, None)
+    assert (hidden.rank, hidden.otherwise, hidden.needed) == (None, 2, None)
+    assert (last.rank, last.hidden) == (4, None)
+    assert last.needed
+    for factor, there in ((last.needed, True), (last.needed / 1.1, False)):
+        boosts = ({"when": "id == 'e'", "by": factor},)
+        settings = Settings(placements={"menu": place(filter="letter != 'b'", boosts=boosts)})
+        assert ("e" in page(Recommender(store, untrained(), settings))) is there
+
+
+def test_a_cause_is_the_source_and_the_events_without_which_the_score_would_be_as_told() -> None:
+    recommender, _ = recommender_of(menu=place())
+    told = why(recommender, "a")
+    assert told.cause
+    assert told.cause.own
+    assert (told.cause.source, told.cause.own.item, told.cause.own.uses) == ("habit", "a", 8)
+    assert told.cause.score == pytest.approx(1 / 5), "without habit all are alike"
+    assert told.cause.own.score < told.cause.score < told.score
+    assert told.proposed_by == ("habit",)
+    assert told.why == "You use this often."
+    nobody = recommender.explain("web:new", "a", "menu", Context(NOW))
+    assert (nobody.cause, nobody.reason, nobody.why) == (None, "popular", "Popular with everybody.")
