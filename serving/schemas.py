@@ -200,6 +200,7 @@ class RankCall(Wire):
     candidates: Annotated[list[ItemId], Field(fail_fast=True, min_length=1, max_length=MOST_IDS)]
     kind: Kind | None = Field(None, description="Of the candidates; where missing, that of the first known one.")
     context: ContextOfCall = ContextOfCall()
+    personalise: bool = Field(True, description="False: nothing known of the customer counts, or is read.")
 
 
 class ItemOfCall(Wire):

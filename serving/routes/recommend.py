@@ -55,7 +55,7 @@ async def rank(request: Request, call: RankCall) -> Response:
     site = site_of(request)
     context = site.context(call.context.channel, call.context.at, call.context.model_extra)
     recommender = site.live.recommender
-    question = Question(call.customer, (), context)
+    question = Question(call.customer, (), context, call.personalise)
     read = await site.reads.before(deadline(site), lambda: recommender.read(question)) or UNREAD
     kind = call.kind or _kind_of(recommender, call.candidates, read)
     ranked = recommender.rank(call.customer, call.candidates, kind, context, read)

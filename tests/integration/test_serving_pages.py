@@ -142,6 +142,11 @@ def test_without_personalising_everybody_gets_the_same_and_no_profile_is_read(
     answers = [call(client, *slots, customer=who, personalise=False) for who in ("crm:1", "crm:1", "web:new")]
     assert answers[0]["slots"] == answers[1]["slots"] == answers[2]["slots"]
     assert {item["reason"] for slot in answers[0]["slots"] for item in slot["items"]} == {"popular"}
+    ranks = [
+        client.post("/v1/rank", json={"customer": who, "candidates": list("cab"), "personalise": False}).json()["items"]
+        for who in ("crm:1", "web:new")
+    ]
+    assert ranks[0] == ranks[1]
     query = {"customer": "crm:1", "personalise": "false"}
     assert client.get("/v1/recommend/menu", params=query).json()["slots"][0] == answers[0]["slots"][0]
     kept = client.portal.call(site_of(client).ledger.find, answers[0]["recommendation_id"])  # type: ignore[union-attr]
