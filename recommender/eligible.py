@@ -7,10 +7,10 @@ from threading import Lock
 
 import numpy as np
 
-from recommender.catalogue import Shelf
 from recommender.groups import FindEntry, Groups
 from recommender.history import Context
 from recommender.rules import Rule, key_of
+from recommender.shelf import Shelf
 from recommender.types import MINUTE, BoolArray, FloatArray
 
 MOST_SITUATIONS = 32

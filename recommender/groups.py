@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from recommender.catalogue import Shelf
 from recommender.history import Items
 from recommender.rules import Values
+from recommender.shelf import Shelf
 from recommender.stores.base import Item
 from recommender.types import IntArray
 

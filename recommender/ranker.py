@@ -17,9 +17,9 @@ from recommender.features import ORDERS, steps
 from recommender.growth import Growth
 from recommender.history import Items, Kin, Query
 from recommender.layer import Layer, singled_out
-from recommender.sharpness import factor_of, factors
+from recommender.sharpness import factor_of
 from recommender.sources.base import Scores
-from recommender.types import DAY, HOUR, MINUTE, BoolArray, FloatArray, IntArray
+from recommender.types import DAY, HOUR, MINUTE, FloatArray, IntArray
 
 SEEN = (1, 2, 4, 8)
 """How often the last steps were seen before: fewer than 2, than 4, than 8, or more often."""
@@ -98,7 +98,7 @@ class Ranker:
     def blend(self, query: Query, scores: Sequence[Scores]) -> FloatArray:
         """Shape (n,): the score of every item of the question, higher is better. One Scores per source."""
         weight = self.weigh(query)
-        scores = _with_lent(scores, query.items)
+        scores = with_lent(scores, query.items)
         total = np.zeros(query.items.codes.size, np.float32)
         column = 0
         for part in scores:
@@ -109,7 +109,7 @@ class Ranker:
             else:
                 total[part.at] += w @ (part.values - part.floor[:, None])
         if self.layer is not None and not is_stranger(query):
-            seen = _seen(self.layer, query, scores)
+            seen = seen_by(self.layer, query, scores)
             total[seen.met] += self.layer.lift(seen.start, seen.way)
         late, owed = self._owed(query, scores, weight)
         total[late] += owed
@@ -132,80 +132,25 @@ class Ranker:
         own = np.concatenate([values_at(part, late) * (part.at is not None) for part in scores])
         said = weight @ own
         if self.layer is not None:
-            seen = _seen(self.layer, query, scores)
+            seen = seen_by(self.layer, query, scores)
             said += self.layer.lift(seen.start, seen.way[np.searchsorted(seen.met, late)])
         return late, np.maximum(own[self.columns.index(OWN)] - said, 0)
 
     def contributions(self, query: Query, scores: Sequence[Scores], positions: IntArray) -> FloatArray:
         """Shape (columns, k): what each column adds to the scores of these positions, above the average item's."""
         size = query.items.codes.size
-        scores = _with_lent(scores, query.items)
+        scores = with_lent(scores, query.items)
         lifts = [_lift(part, positions, size) for part in scores]
         weight = self.weigh(query)
         lift: FloatArray = weight[:, None] * np.concatenate(lifts)
         if self.layer is not None and not is_stranger(query):
-            lift += self._layer_lift(self.layer, _seen(self.layer, query, scores), positions, size)
+            lift += self._layer_lift(self.layer, seen_by(self.layer, query, scores), positions, size)
         late, owed = self._owed(query, scores, weight)
         if late.size:
             extra = np.zeros(size, np.float32)
             extra[late] = owed
             lift[self.columns.index(OWN)] += extra[positions] - extra.mean()
         return lift * self._factor(query, scores)
-
-    def losses(self, query: Query, scores: Sequence[Scores], pool: IntArray) -> tuple[FloatArray, BoolArray]:
-        """What the log-probability of each of m positions loses where a source is silent, shape (sources, m).
-
-        And whether the source says more of it than of an item that it does not know, of the same shape: a source may
-        also hold others down. A silent source says its floor of every item, and all others compete on: so this is what
-        would be otherwise, where `contributions` share out what is. pool: the positions that compete.
-        """
-        scores = _with_lent(scores, query.items)
-        weight, ends = self.weigh(query), np.cumsum([part.floor.size for part in scores])
-        columns = [slice(int(end - part.floor.size), int(end)) for part, end in zip(scores, ends, strict=True)]
-        values = [values_at(part, pool) for part in scores]
-        said = np.array([weight[at] @ part for at, part in zip(columns, values, strict=True)])
-        one_by_one = np.array([[part.at is not None] for part in scores])
-        total = np.concatenate([said.sum(axis=0)[None], said.sum(axis=0) - said])
-        singled = said * one_by_one
-        singled = np.concatenate([singled.sum(axis=0)[None], singled.sum(axis=0) - singled])
-        if self.layer is not None and not is_stranger(query):
-            lift = self._lifts(self.layer, _seen(self.layer, query, scores), columns, pool)
-            total += lift
-            singled += lift
-        total += self._owing(query, values, columns, pool, singled)
-        total -= total.max(axis=1, keepdims=True)
-        if self.sharpness is not None and not is_stranger(query):
-            total *= factors(1 / np.exp(total).sum(axis=1), self.sharpness)[:, None]
-        total -= np.log(np.exp(total).sum(axis=1, keepdims=True))
-        return total[0] - total[1:], np.array([(part > 0).any(axis=0) for part in values])
-
-    @staticmethod
-    def _lifts(layer: Layer, seen: "_Seen", columns: Sequence[slice], pool: IntArray) -> FloatArray:
-        """Shape (1 + sources, m): what the layer adds, and what it would without each source."""
-        where = np.minimum(np.searchsorted(seen.met, pool), max(seen.met.size - 1, 0))
-        met = np.flatnonzero(seen.met[where] == pool) if seen.met.size else where[:0]
-        lift = np.zeros((1 + len(columns), pool.size), np.float32)
-        values = seen.values[where[met]]
-        way = np.repeat(seen.way[where[met]][None], len(lift), axis=0)
-        for row, at in enumerate(columns, start=1):
-            way[row] -= values[:, at] @ layer.into[at]
-        lift[:, met] = layer.lift(seen.start, way)
-        return lift
-
-    def _owing(
-        self, query: Query, values: Sequence[FloatArray], columns: Sequence[slice], pool: IntArray, said: FloatArray
-    ) -> FloatArray:
-        """Shape (1 + sources, m): as `_owed`, also without each source. said: what sources say one by one."""
-        owed = np.zeros_like(said)
-        late = np.flatnonzero(pool >= query.items.known)
-        late = late[np.isin(pool[late], query.history.item)] if late.size else late
-        if late.size and OWN in self.columns:
-            own = self.columns.index(OWN)
-            habit = next(row for row, at in enumerate(columns) if at.start <= own < at.stop)
-            worth = np.repeat(values[habit][own - columns[habit].start][None, late], said.shape[0], axis=0)
-            worth[1 + habit] = 0
-            owed[:, late] = np.maximum(worth - said[:, late], 0)
-        return owed
 
     def _factor(self, query: Query, scores: Sequence[Scores]) -> np.float32:
         """What the scores of a question are multiplied by."""
@@ -217,7 +162,7 @@ class Ranker:
             known = query.memo["sharpness"]
         return cast(tuple["Ranker", np.float32], known)[1]
 
-    def _layer_lift(self, layer: Layer, seen: "_Seen", positions: IntArray, size: int) -> FloatArray:
+    def _layer_lift(self, layer: Layer, seen: "Seen", positions: IntArray, size: int) -> FloatArray:
         """Shape (columns, k): what each column adds in the layer; what the item itself adds is popularity's."""
         slope = layer.slope(seen.start, seen.way)
         wanted = np.zeros(size, np.bool_)
@@ -240,7 +185,7 @@ class Ranker:
         return probability
 
 
-def _with_lent(scores: Sequence[Scores], items: Items) -> Sequence[Scores]:
+def with_lent(scores: Sequence[Scores], items: Items) -> Sequence[Scores]:
     """The scores, where a source can say nothing of items that came after training with what it says of their kin."""
     kin = items.kin
     if kin is None:
@@ -270,7 +215,7 @@ def spread_out(values: FloatArray, at: IntArray, positions: IntArray) -> FloatAr
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Seen:
+class Seen:
     """What a layer saw in a question, kept in its memo for the reasons.
 
     met: shape (k,), the positions that a source singles out. values: (k, columns), theirs. start, way: see Layer.
@@ -283,14 +228,14 @@ class _Seen:
     way: FloatArray
 
 
-def _seen(layer: Layer, query: Query, scores: Sequence[Scores]) -> _Seen:
+def seen_by(layer: Layer, query: Query, scores: Sequence[Scores]) -> Seen:
     seen = query.memo.get("layer")
-    if not isinstance(seen, _Seen) or seen.layer is not layer:
+    if not isinstance(seen, Seen) or seen.layer is not layer:
         met = singled_out(scores, query.items.codes.size)
         values = _matrix(scores, met)
         item = query.history.item
         start = layer.start(situation(query), int(item[-1]) if item.size else layer.last.shape[0])
-        seen = query.memo["layer"] = _Seen(layer, met, values, start, layer.way(met, values))
+        seen = query.memo["layer"] = Seen(layer, met, values, start, layer.way(met, values))
     return seen
 
 

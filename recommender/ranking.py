@@ -5,12 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from recommender import top
-from recommender.catalogue import Shelf
 from recommender.history import Context, Query, history_of
+from recommender.losses import losses
 from recommender.model import KindModel
 from recommender.page import RankedItem
 from recommender.profile import Profile
 from recommender.ranker import POPULAR, is_stranger
+from recommender.shelf import Shelf
 from recommender.sources.base import Scores
 from recommender.sources.popularity import Popularity
 from recommender.types import BoolArray, FloatArray, IntArray
@@ -60,7 +61,7 @@ class Ranking:
         here = np.zeros(self.blended.size, np.bool_)
         here[positions] = True
         pool = np.concatenate([positions, rivals[~here[rivals]]])
-        lost, speaks = self.model.ranker.losses(self.query, self.scores, pool)
+        lost, speaks = losses(self.model.ranker, self.query, self.scores, pool)
         spoken: FloatArray = np.where(speaks, lost, 0)[:, : positions.size]
         return spoken
 
@@ -76,7 +77,7 @@ class Ranking:
 
     def proposed(self, at: int) -> list[bool]:
         """Which sources say more of a position than of an item that they do not know."""
-        _, speaks = self.model.ranker.losses(self.query, self.scores, np.array([at]))
+        _, speaks = losses(self.model.ranker, self.query, self.scores, np.array([at]))
         return list(map(bool, speaks[:, 0]))
 
     def items(self, positions: IntArray) -> list[RankedItem]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from recommender import top
-from recommender.catalogue import Catalogue, Shelf
+from recommender.catalogue import Catalogue
 from recommender.consent import Purpose
 from recommender.errors import NotFoundError
 from recommender.explain import explain, notes
@@ -33,6 +33,7 @@ from recommender.profile import EMPTY
 from recommender.question import NOTHING_SHOWN, UNREAD, Means, Question, Read
 from recommender.remembered import remembered
 from recommender.settings import Settings
+from recommender.shelf import Shelf
 from recommender.shown import Shown
 from recommender.sources.text import Text
 from recommender.stores.base import Store
