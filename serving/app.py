@@ -62,7 +62,7 @@ def create_app(site: Site) -> FastAPI:
             allow_headers=("authorization", "content-type", "x-customer-token"),
             expose_headers=("retry-after", "x-request-id"),
         )
-    app.add_middleware(Watch, telemetry=site.telemetry, origins=limits.origins)
+    app.add_middleware(Watch, telemetry=site.telemetry, overload=site.overload, origins=limits.origins)
     if spans:
         app.add_middleware(Traced, provider=spans)
     return app

@@ -18,7 +18,7 @@ from recommender.settings import load_settings
 from recommender.stores import store_of
 from serving.app import create_app
 from serving.peers import Peers
-from serving.protocol import Protocol
+from serving.protocol import protocol_of
 from serving.site import Site, assemble
 from serving.telemetry import LOGGER, log_to_stderr
 from serving.workers import Supervisor
@@ -100,7 +100,8 @@ def run(site: Site, listener: socket.socket) -> None:
         access_log=False,  # its lines hold paths and queries, and those hold ids
         log_config=None,
         server_header=False,
-        http=Protocol,
+        http=protocol_of(site.overload, site.telemetry),
+        proxy_headers=False,  # nobody asks where a call came from
         ws="none",
         timeout_graceful_shutdown=GRACE,
         lifespan="on",

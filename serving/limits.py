@@ -3,8 +3,6 @@
 Each worker counts for itself, in memory.
 """
 
-from starlette.types import Scope
-
 BURST = 2.0
 """Seconds' worth of calls that may come at once."""
 MOST = 50_000
@@ -12,15 +10,15 @@ MOST = 50_000
 
 CAME = "murmeli.came"
 """Where in the scope the moment is at which a request was there, by the event loop's clock."""
-SHED = "murmeli.shed"
-"""Set in the scope where a request was refused because it had waited too long."""
 
 LATE = 0.25
 """Seconds that a request may have waited for its turn: somebody else's page is not made faster by waiting longer."""
 SUSTAINED = 0.5
 """Seconds for which requests have to come late before one is refused: a pause of the process is no overload."""
 QUIET = 1.0
-"""Seconds without a late request after which the overload is over."""
+"""Seconds after which an overload is over, unless a request came late or was refused."""
+LEAST_ROOM = 8
+"""Requests that may wait whatever is going on."""
 
 _ROUNDING = 1e-6
 
@@ -52,17 +50,32 @@ class Rates:
 
 
 class Overload:
-    """Whether more comes in than can be answered. Requests wait where nobody sees it; how long, tells."""
+    """Whether more comes in than can be answered. Requests wait where nobody sees it; how long, tells.
+
+    While it lasts, as many are let in as are begun in LATE seconds; the others are refused before anything is done.
+    """
 
     def __init__(self) -> None:
         self._first = self._last = float("-inf")
+        self._waiting = self._begun = 0
+        self._since, self._room = 0.0, LEAST_ROOM
 
-    def sheds(self, scope: Scope, now: float) -> bool:
-        """Whether to refuse this request, which is then marked."""
-        if now - scope.get(CAME, now) <= LATE:
+    def admits(self, now: float) -> bool:
+        """Whether a request that comes now may wait for its turn; then `begins` must follow."""
+        if self._waiting >= self._room and now - self._last <= QUIET and self._last - self._first > SUSTAINED:
+            self._last = now
             return False
-        if now - self._last > QUIET:
-            self._first = now
-        self._last = now
-        scope[SHED] = now - self._first > SUSTAINED
-        return bool(scope[SHED])
+        self._waiting += 1
+        return True
+
+    def begins(self, came: float, now: float) -> None:
+        """A request that was admitted has its turn."""
+        self._waiting -= 1
+        self._begun += 1
+        if now - self._since > LATE:
+            self._room = max(LEAST_ROOM, int(self._begun * LATE / (now - self._since)))
+            self._since, self._begun = now, 0
+        if now - came > LATE:
+            if now - self._last > QUIET:
+                self._first = now
+            self._last = now

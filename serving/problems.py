@@ -63,9 +63,7 @@ _THEIRS = {
 }
 
 
-def problem(
-    status: int, code: str, title: str, detail: str, retry: int | None = None, **more: Sequence[object]
-) -> Response:
+def problem(status: int, code: str, title: str, detail: str, retry: int = 0, **more: Sequence[object]) -> Response:
     """One problem document; retry: after so many seconds; more: extension members, left out where empty."""
     content: dict[str, Any] = {"type": TYPE + code, "title": title, "status": status, "detail": detail}
     content |= {name: list(values) for name, values in more.items() if values}
@@ -138,7 +136,7 @@ def too_often_problem(wait: float) -> Response:
 
 def overload_problem() -> Response:
     """More is asked than can be answered; what waited too long is not done any more."""
-    return problem(503, "busy", "Too much is waiting", "More is asked than can be answered now.", retry=2)
+    return problem(503, "busy", "Too much is waiting", "More is asked than can be answered now.")
 
 
 def cross_site_problem() -> Response:

@@ -8,17 +8,20 @@ from typing import Any
 from starlette.responses import Response
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from serving.limits import CAME, SHED
-from serving.problems import problem_of
+from serving.limits import CAME, Overload
+from serving.problems import overload_problem, problem_of
+from serving.telemetry import Telemetry
 
 HEAD_SECONDS = 10.0
 BODY_SECONDS = 30.0
 """From the end of the head; a route gives up before, in its own words (serving/requests.py)."""
 LARGEST_HEAD = 64 * 1024
+LONGEST_URL = 65_535
+"""What the parser can hold."""
 
 LINGER_SECONDS, LINGER_BYTES = 2.0, 8_000_000
 """What is still read where all is said: hanging up on somebody who still sends could cost them the answer."""
-PAUSE = 2.0
+PAUSE = 1.0
 """Seconds for which a connection is not read from after a request on it was shed: who does not wait, waits."""
 SPARE_FILES = 100
 """File handles left for everything but connections."""
@@ -27,14 +30,23 @@ _IDLE, _HEAD, _BODY, _LINGER, _REFUSED = range(5)
 _SECONDS = {_HEAD: HEAD_SECONDS, _BODY: BODY_SECONDS, _LINGER: LINGER_SECONDS, _REFUSED: LINGER_SECONDS}
 
 
+_ALWAYS = (b"/livez", b"/readyz", b"/metrics")
+"""What is answered also where all else has to wait."""
+
+
 class Protocol(HttpToolsProtocol):
     """One connection. It is always in one stage, and each but the idle one has its time."""
+
+    overload: Overload
+    telemetry: Telemetry
 
     def __init__(self, *arguments: Any, **named: Any) -> None:  # noqa: ANN401 - uvicorn's own
         super().__init__(*arguments, **named)
         self._stage = self._timed = _IDLE
         self._timer: asyncio.TimerHandle | None = None
         self._read = 0
+        self._shedding = False
+        self.url = b""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -70,11 +82,27 @@ class Protocol(HttpToolsProtocol):
         self._enter(_HEAD)
 
     def on_headers_complete(self) -> None:
-        self.scope[CAME] = time.perf_counter()  # type: ignore[literal-required]
+        if not self._answered or self.url.startswith(_ALWAYS):
+            super().on_headers_complete()
+        else:
+            self.scope[CAME] = now = time.perf_counter()  # type: ignore[literal-required]
+            self._shedding = not self.overload.admits(now)
+            try:
+                if not self._shedding:
+                    super().on_headers_complete()
+            except BaseException:  # an address that is none
+                self.overload.begins(now, now)
+                raise
         self._enter(_BODY)
-        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        if not self._shedding:
+            super().on_body(body)
 
     def on_message_complete(self) -> None:
+        if self._shedding:
+            self._shed()
+            return
         self._enter(_HEAD if self._stage == _LINGER else _IDLE)
         super().on_message_complete()
 
@@ -85,14 +113,19 @@ class Protocol(HttpToolsProtocol):
         if self._stage == _BODY:
             self._enter(_LINGER)
             self._time()
-        elif self.cycle.scope.get(SHED) and not self.transport.is_closing():
-            self.flow.pause_reading()
-            self._unset_keepalive_if_required()
-            self.loop.call_later(PAUSE, self._go_on)
+
+    def _shed(self) -> None:
+        """Say no for as little as it can cost: no task, no id, no log line; and do not listen for a while."""
+        self._shedding = False
+        self._enter(_IDLE)
+        self.telemetry.request("any", "shed", 503, 0.0)
+        self.transport.write(_BUSY)
+        self.flow.pause_reading()
+        self.loop.call_later(PAUSE, self._go_on)
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's words are not a problem document
         self._stage = _BODY if self._stage == _BODY else _HEAD
-        self._refuse(400)
+        self._refuse(431 if len(self.url) > LONGEST_URL else 400)
 
     @property
     def _answered(self) -> bool:
@@ -136,7 +169,16 @@ class Protocol(HttpToolsProtocol):
         self._time()
 
 
-def _raw(answer: Response) -> bytes:
-    answer.headers["connection"] = "close"
+def protocol_of(overload: Overload, telemetry: Telemetry) -> type[Protocol]:
+    """The protocol of one service: uvicorn wants a class to make connections of."""
+    return type("ServiceProtocol", (Protocol,), {"overload": overload, "telemetry": telemetry})
+
+
+def _raw(answer: Response, *, keep: bool = False) -> bytes:
+    if not keep:
+        answer.headers["connection"] = "close"
     head = b"".join(b"%s: %s\r\n" % header for header in answer.raw_headers)
     return STATUS_LINE[answer.status_code] + head + b"\r\n" + bytes(answer.body)
+
+
+_BUSY = _raw(overload_problem(), keep=True)

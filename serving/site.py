@@ -25,6 +25,7 @@ from recommender.stores.base import Store
 from recommender.types import MINUTE, code32
 from serving.ingest import Ingest, Writer
 from serving.ledger import RECORDED, Answer, WriteBehind
+from serving.limits import Overload
 from serving.live_model import LiveModel
 from serving.live_settings import LiveSettings
 from serving.peers import Peers
@@ -46,6 +47,7 @@ class Site:
     live: LiveModel
     edited: LiveSettings
     keyring: Keyring
+    overload: Overload
     telemetry: Telemetry
     clock: Clock
     home: Path
@@ -153,6 +155,7 @@ def assemble(settings: Settings, store: Store, registry: Registry, home: Path, p
         live,
         LiveSettings(home / FILE, live, settings),
         keyring,
+        Overload(),
         telemetry,
         Clock(settings.zone_info),
         home,

@@ -8,15 +8,12 @@ from collections.abc import Sequence
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving import problems
-from serving.limits import Overload
-from serving.roles import OPEN
+from serving.limits import CAME, Overload
 from serving.telemetry import LOGGER, Telemetry
 
 ROUTE = "murmeli.route"
 """Where in the scope the template of a route is, if FastAPI's own router was not asked."""
 
-_ALWAYS = OPEN | {"/metrics"}
-"""What is answered also where all else has to wait."""
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE"))
 _HEADERS = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]
 
@@ -24,17 +21,20 @@ _HEADERS = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosni
 class Watch:
     """The outermost layer of the application."""
 
-    def __init__(self, app: ASGIApp, telemetry: Telemetry, origins: Sequence[str] = ()) -> None:
+    def __init__(self, app: ASGIApp, telemetry: Telemetry, overload: Overload, origins: Sequence[str]) -> None:
         self._app, self._telemetry = app, telemetry
         self._origins = frozenset(origin.encode() for origin in origins)
-        self._overload = Overload()
+        self._overload = overload
         self._log = logging.getLogger(LOGGER)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        id_, started, status = secrets.token_hex(8), time.perf_counter(), 0
+        started, status = time.perf_counter(), 0
+        if CAME in scope:
+            self._overload.begins(scope[CAME], started)
+        id_ = secrets.token_hex(8)
 
         async def send_with_id(message: Message) -> None:
             nonlocal status
@@ -44,20 +44,19 @@ class Watch:
             await send(message)
 
         try:
-            await (self._refusal(scope, started) or self._app)(scope, receive, send_with_id)
+            app = problems.cross_site_problem() if self._is_cross_site_write(scope) else self._app
+            await app(scope, receive, send_with_id)
         except Exception:
             self._log.exception("A request failed.", extra={"fields": {"request_id": id_, "route": route_of(scope)}})
             if not status:
                 await problems.internal_problem()(scope, receive, send_with_id)
         self._note(scope, id_, status, time.perf_counter() - started)
 
-    def _refusal(self, scope: Scope, now: float) -> ASGIApp | None:
-        """What is said instead of an answer."""
-        if _cross_site_write(scope) and dict(scope["headers"]).get(b"origin") not in self._origins:
-            return problems.cross_site_problem()
-        if scope["path"] not in _ALWAYS and self._overload.sheds(scope, now):
-            return problems.overload_problem()
-        return None
+    def _is_cross_site_write(self, scope: Scope) -> bool:
+        """Browsers say so (Fetch Metadata, W3C); programs do not send the header."""
+        if scope["method"] in ("GET", "HEAD") or (b"sec-fetch-site", b"cross-site") not in scope["headers"]:
+            return False
+        return dict(scope["headers"]).get(b"origin") not in self._origins
 
     def _note(self, scope: Scope, id_: str, status: int, seconds: float) -> None:
         route, method = route_of(scope), scope["method"] if scope["method"] in _METHODS else "other"
@@ -66,11 +65,6 @@ class Watch:
         if self._log.isEnabledFor(level):
             fields = {"request_id": id_, "method": method, "route": route, "status": status}
             self._log.log(level, "request", extra={"fields": fields | {"milliseconds": round(seconds * 1000, 3)}})
-
-
-def _cross_site_write(scope: Scope) -> bool:
-    """Browsers say so (Fetch Metadata, W3C); programs do not send the header."""
-    return scope["method"] not in ("GET", "HEAD") and (b"sec-fetch-site", b"cross-site") in scope["headers"]
 
 
 def route_of(scope: Scope) -> str:

@@ -24,6 +24,8 @@ DRILLS: dict[str, tuple[list[str], list[str]]] = {
     "replicas": (["--minutes", "5", "--postgres", "URL"], ["--minutes", "0.5", "--postgres", "URL"]),
     "roles": ([], []),
     "hostile": (["--times", "5"], ["--times", "1"]),
+    "overload": (["--seconds", "20"], ["--seconds", "5"]),
+    "schema": (["--examples", "250"], ["--examples", "2"]),
     "slow": (["--each", "100"], ["--each", "10"]),
     "soak": (["--minutes", "30"], ["--minutes", "1"]),
 }

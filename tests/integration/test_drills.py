@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.drills import artefacts, disk_full, erasure, fresh, hostile, kill, replicas, roles, slow, soak
+from benchmarks.drills import artefacts, disk_full, erasure, fresh, hostile, kill, overload, replicas, roles, slow, soak
+from benchmarks.drills import schema as documented
 from recommender.events import Door
 from recommender.settings import Settings
 from recommender.stores import open_store
@@ -57,6 +58,18 @@ def test_slow_senders_are_cut_and_visitors_answered(tmp_path: Path) -> None:
     report = slow.drill(tmp_path, each=5)
     assert report.ok, report
     assert report.pages > 0
+
+
+def test_under_overload_pages_are_answered_and_the_rest_refused() -> None:
+    report = overload.drill(seconds=3, connections=300)
+    assert report.others == {}
+    assert report.answered > 0
+
+
+def test_whatever_fits_the_documented_schema_gets_a_documented_answer(tmp_path: Path) -> None:
+    report = documented.drill(tmp_path, examples=1)
+    assert report.faults == []
+    assert report.cases > 1000
 
 
 @pytest.mark.parametrize("way", disk_full.WAYS)

@@ -1,7 +1,6 @@
 """What the settings of the service limit: origins, rates; and what is said where others can reach the port."""
 
 import socket
-import time
 from pathlib import Path
 
 import pytest
@@ -10,8 +9,6 @@ from recommender.errors import UsageError
 from recommender.settings import Serving, Settings, load_settings
 from recommender.types import Role
 from serving import bootstrap
-from serving.limits import CAME
-from serving.watch import Watch
 from tests.integration.serving_world import PAGE, client_of, event, key_to, site_of
 
 SHOP = "https://www.shop.example"
@@ -68,25 +65,6 @@ def test_one_customer_of_a_front_end_does_not_take_the_others_calls(tmp_path: Pa
         assert statuses == [200, 200, 429]
         assert client.post("/v1/recommend", json=PAGE, headers=other).status_code == 200
         assert client.post("/v1/recommend", json=PAGE).status_code == 200
-
-
-def test_what_waited_too_long_is_refused_before_it_is_looked_at_and_health_is_not(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    inner = Watch.__call__
-
-    async def late(self: Watch, scope: dict[str, object], *rest: object) -> None:
-        scope[CAME] = time.perf_counter() - 60
-        await inner(self, scope, *rest)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(Watch, "__call__", late)
-    monkeypatch.setattr("serving.limits.SUSTAINED", -1.0)
-    with client_of(tmp_path) as client:
-        answer = client.post("/v1/recommend", json=PAGE)
-        assert (answer.status_code, answer.json()["type"]) == (503, "urn:murmeli:problem:busy")
-        assert int(answer.headers["retry-after"]) >= 1
-        assert {client.get(path).status_code for path in ("/livez", "/readyz", "/metrics")} == {200}
-        assert 'status="503"' in client.get("/metrics").text
 
 
 @pytest.mark.parametrize(("host", "warned"), [("127.0.0.1", False), ("::1", False), ("0.0.0.0", True)])  # noqa: S104

@@ -10,16 +10,16 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
 from serving import protocol
-from serving.limits import CAME, SHED
-from serving.protocol import LARGEST_HEAD, Protocol
+from serving.limits import Overload
+from serving.protocol import LARGEST_HEAD, protocol_of
+from serving.telemetry import Telemetry
 
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[bytes]]
 HEAD = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n"
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
-    """Says how long the body is; /early answers before it has read it, /shed as one who has no time."""
-    assert CAME in scope
+    """Says how long the body is; /early answers before it has read it."""
     size = 0
     while scope["path"] != "/early":
         message = await receive()
@@ -28,18 +28,18 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
         size += len(message["body"])
         if not message["more_body"]:
             break
-    scope[SHED] = scope["path"] == "/shed"
     body = str(size).encode()
     headers = [(b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
 
-def talk(what: Talk) -> bytes:
+def talk(what: Talk, overload: Overload | None = None) -> bytes:
     async def run() -> bytes:
         config, state = uvicorn.Config(application, log_config=None, ws="none"), ServerState()
         config.load()
-        server = await asyncio.get_running_loop().create_server(lambda: Protocol(config, state, {}), "127.0.0.1")
+        made = protocol_of(overload or Overload(), Telemetry())
+        server = await asyncio.get_running_loop().create_server(lambda: made(config, state, {}), "127.0.0.1")
         reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
         try:
             return await what(reader, writer)
@@ -99,6 +99,11 @@ def test_a_head_that_is_too_large_is_refused() -> None:
     assert answer.startswith(b"HTTP/1.1 431 ")
 
 
+@pytest.mark.parametrize(("url", "status"), [(b"/" + b"x" * 70_000, 431), (b"/\xff", 400)])
+def test_an_address_that_is_too_long_or_none_is_refused(url: bytes, status: int) -> None:
+    assert talk(sent(b"GET %s HTTP/1.1\r\nhost: x\r\n\r\n" % url)).startswith(b"HTTP/1.1 %d " % status)
+
+
 def test_who_does_not_speak_http_gets_a_problem_document() -> None:
     answer = talk(sent(b"\x16\x03\x01 hello\r\n\r\n"))
     assert answer.startswith(b"HTTP/1.1 400 ")
@@ -135,16 +140,40 @@ def test_requests_that_come_together_are_answered_in_their_order() -> None:
     assert talk(what).count(b"HTTP/1.1 200 ") == 3
 
 
+class Full(Overload):
+    """Refuses every other request."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._next = True
+
+    def admits(self, now: float) -> bool:  # noqa: ARG002 - whenever it is
+        self._next = not self._next
+        return self._next
+
+
 def test_whose_request_was_shed_is_heard_again_later(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(protocol, "PAUSE", 0.0)
 
     async def what(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
-        writer.write(b"POST /shed HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n")
-        await reader.readuntil(b"\r\n\r\n0")
         writer.write(HEAD % 2 + b"bb")
-        return await reader.readuntil(b"\r\n\r\n2")
+        refused = await reader.readuntil(b"}")
+        writer.write(HEAD % 2 + b"bb")
+        return refused + await reader.readuntil(b"\r\n\r\n2")
 
-    assert talk(what).startswith(b"HTTP/1.1 200 ")
+    answer = talk(what, Full())
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert b"retry-after: 1" in answer
+    assert answer.count(b"HTTP/1.1 200 ") == 1
+
+
+def test_health_and_metrics_are_answered_whatever_is_going_on() -> None:
+    async def what(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+        for path in (b"/livez", b"/readyz", b"/metrics"):
+            writer.write(b"GET %s HTTP/1.1\r\nhost: x\r\n\r\n" % path)
+        return b"".join([await reader.readuntil(b"\r\n\r\n0") for _ in range(3)])
+
+    assert talk(what, Full()).count(b"HTTP/1.1 200 ") == 3
 
 
 def test_more_connections_than_there_are_handles_for_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,7 @@
 import pytest
 
 from serving import limits
-from serving.limits import BURST, CAME, LATE, QUIET, SHED, SUSTAINED, Overload, Rates
+from serving.limits import BURST, LATE, SUSTAINED, Overload, Rates
 
 
 def test_a_key_may_call_at_its_rate_and_a_burst_at_once() -> None:
@@ -34,33 +34,41 @@ def test_many_callers_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) ->
         assert len(rates._paid) <= 12
 
 
-def sheds(overload: Overload, waited: float, now: float) -> bool:
-    scope = {CAME: now - waited}
-    refused = overload.sheds(scope, now)
-    assert scope.get(SHED, False) == refused
-    return refused
+def flood(overload: Overload, start: float, seconds: float, cost: float = 0.05) -> list[bool]:
+    """Whether each of those was admitted who come every hundredth of a second, where one is begun every `cost`."""
+    queue: list[float] = []
+    admitted = []
+    begin = start
+    for n in range(int(seconds * 100)):
+        now = start + n / 100
+        admitted.append(overload.admits(now))
+        if admitted[-1]:
+            queue.append(now)
+        while queue and begin <= now:
+            overload.begins(queue.pop(0), now)
+            begin += cost
+    while queue:
+        overload.begins(queue.pop(0), begin)
+        begin += cost
+    return admitted
 
 
-def test_late_requests_are_refused_once_that_has_lasted() -> None:
+def test_while_more_comes_than_can_be_answered_as_many_are_let_in_as_are_begun() -> None:
     overload = Overload()
-    assert not sheds(overload, LATE * 2, 1.0)
-    assert not sheds(overload, LATE * 2, 1.0 + SUSTAINED)
-    assert sheds(overload, LATE * 2, 1.1 + SUSTAINED)
-    assert not sheds(overload, LATE / 2, 1.1 + SUSTAINED), "who did not wait long is answered all the time"
+    before, later = flood(overload, 0.0, SUSTAINED), flood(Overload(), 0.0, 20.0)
+    assert all(before)
+    assert sum(later[-1000:]) == pytest.approx(200, rel=0.2)
 
 
 def test_a_pause_of_the_process_refuses_nobody() -> None:
     overload = Overload()
     for start in range(0, 100, 2):
-        assert not any(sheds(overload, LATE * 4, start + n * SUSTAINED / 100) for n in range(100))
+        assert all(overload.admits(start) for _ in range(100))
+        for n in range(100):
+            overload.begins(start, start + LATE * 4 + n * SUSTAINED / 200)
 
 
 def test_an_overload_is_over_when_nobody_comes_late_for_a_while() -> None:
     overload = Overload()
-    assert [sheds(overload, LATE * 2, now) for now in (0.0, 0.6)] == [False, True]
-    assert not sheds(overload, LATE * 2, 0.7 + QUIET)
-
-
-def test_where_nobody_says_when_a_request_came_none_is_late() -> None:
-    overload = Overload()
-    assert not any(overload.sheds({}, float(now)) for now in range(100))
+    assert not all(flood(overload, 0.0, 5.0))
+    assert all(flood(overload, 60.0, 1.0, cost=0.001))
