@@ -88,31 +88,41 @@ def serving(home: Path, workers: int = 1) -> Iterator[Target]:
 
 
 async def load(target: Target, call: Call, connections: int, seconds: float, pause: float = 0.0) -> Seen:
-    """Keep so many connections busy; each pauses so many seconds between two calls."""
+    """Keep so many connections busy; each pauses so many seconds between two calls, and its first is not counted."""
     took: list[float] = []
-    wrong = 0
+    wrong, ready, go = 0, 0, asyncio.Event()
     path, body = call
     head = (
         f"POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nauthorization: Bearer {target.key}\r\n"
     )
 
-    async def client(end: float) -> None:
-        nonlocal wrong
+    async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        content = orjson.dumps(body())
+        writer.write(f"{head}content-length: {len(content)}\r\n\r\n".encode() + content)
+        answer = (await reader.readuntil(b"\r\n\r\n")).lower()
+        await reader.readexactly(int(answer.split(b"content-length: ")[1].split(b"\r\n")[0]))
+        return answer.startswith(b"http/1.1 200")
+
+    async def client() -> None:
+        nonlocal wrong, ready
         reader, writer = await asyncio.open_connection("127.0.0.1", target.port)
-        while time.perf_counter() < end:
-            content = orjson.dumps(body())
-            started = time.perf_counter()
-            writer.write(f"{head}content-length: {len(content)}\r\n\r\n".encode() + content)
-            answer = (await reader.readuntil(b"\r\n\r\n")).lower()
-            await reader.readexactly(int(answer.split(b"content-length: ")[1].split(b"\r\n")[0]))
-            took.append(time.perf_counter() - started)
-            wrong += not answer.startswith(b"http/1.1 200")
+        await ask(reader, writer)
+        ready += 1
+        await go.wait()
+        while time.perf_counter() < started + seconds:
+            sent = time.perf_counter()
+            wrong += not await ask(reader, writer)
+            took.append(time.perf_counter() - sent)
             if pause:
                 await asyncio.sleep(pause)
         writer.close()
 
+    clients = [asyncio.create_task(client()) for _ in range(connections)]
+    while ready < connections:
+        await asyncio.sleep(0.01)
     started, cpu = time.perf_counter(), target.cpu_seconds()
-    await asyncio.gather(*(client(started + seconds) for _ in range(connections)))
+    go.set()
+    await asyncio.gather(*clients)
     elapsed, cpu = time.perf_counter() - started, target.cpu_seconds() - cpu
     return Seen(len(took) / elapsed, cpu / len(took) * 1e6, at(took, 50) * 1e3, at(took, 99) * 1e3, wrong)
 
