@@ -37,7 +37,8 @@ def _page(api: dict[str, Any], base: str) -> str:
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Murmeli: the calls</title>'
         f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style><h1>Murmeli</h1>'
-        f'<p>{escape(api["info"]["summary"])} The same for machines: <a href="/openapi.json">/openapi.json</a>.</p>'
+        f'<p>{escape(api["info"]["summary"])} The same for machines: <a href="/openapi.json">/openapi.json</a>. '
+        "Every call but health needs a key: add <code>-H 'authorization: Bearer KEY'</code>.</p>"
         f"{''.join(parts)}</html>"
     )
 
