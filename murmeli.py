@@ -17,7 +17,7 @@ from rich.text import Text
 from threadpoolctl import threadpool_limits
 
 from recommender.errors import MurmeliError, RefusedError, UsageError
-from recommender.keys import first_key
+from recommender.keys import first_key, misfits
 from recommender.page import Recommendation, Request, SlotRequest
 from recommender.plugins import registry_at
 from recommender.secrets import Secret
@@ -235,10 +235,11 @@ def doctor(home: Home = HERE, as_json: Json = False) -> None:
     """
     with opened(home, reading=True) as (settings, store):
         kept, ledger = store.check(), store.ledger.state()
+        keys = misfits(store.keys, Secret(home))
     models = problems_of(registry_at(home, settings))
-    problems = [*kept["problems"], *models]
+    problems = [*kept["problems"], *keys, *models]
     verdict = [Text(f"wrong: {problem}", "red") for problem in problems] or [Text("All is well.", "green")]
-    document = {"ok": not problems, "store": kept, "ledger": ledger, "models": models}
+    document = {"ok": not problems, "store": kept, "ledger": ledger, "keys": keys, "models": models}
     show(document, as_json, home_table(home, kept | {"ok": not problems} | ledger), *verdict)
     if problems:
         raise typer.Exit(1)

@@ -15,11 +15,16 @@ from recommender.stores.base import Key, Keys
 from recommender.types import Role
 
 MARK = "mk_"
+_CHECK = 4
+"""Characters at the end of a prefix that follow from the rest and the secret: a key says which secret it is under."""
+_PREFIX = len(MARK) + 8 + _CHECK
+"""Characters of a prefix; older ones are shorter and say nothing."""
 
 
 def new_key(keys: Keys, secret: Secret, role: Role, name: str = "") -> tuple[Key, str]:
     """Make a key and keep its digest; returns what is kept, and the key itself, which nobody can see again."""
     prefix = MARK + secrets.token_hex(4)
+    prefix += _check(prefix, secret)
     text = f"{prefix}_{secrets.token_hex(20)}"
     key = Key(prefix, digest_of(text, secret), role, name, time.time_ns() // 1_000_000)
     keys.add(key)
@@ -31,6 +36,22 @@ def first_key(keys: Keys, secret: Secret) -> str | None:
     if any(key.revoked is None for key in keys.all()):
         return None
     return new_key(keys, secret, Role.ADMIN, "first")[1]
+
+
+def misfits(keys: Keys, secret: Secret) -> list[str]:
+    """What is wrong: that valid keys were made under another secret, so that nobody's call is let in with them."""
+    valid = [key.prefix for key in keys.all() if key.revoked is None and len(key.prefix) == _PREFIX]
+    strange = sum(_check(prefix[:-_CHECK], secret) != prefix[-_CHECK:] for prefix in valid)
+    if not strange:
+        return []
+    return [
+        f"{strange} of {len(valid)} keys were made under another secret, and calls with them are refused. "
+        "Set MURMELI_SECRET, restore the home's file `secret`, or revoke them and make others."
+    ]
+
+
+def _check(name: str, secret: Secret) -> str:
+    return secret.hash("name", name).hex()[:_CHECK]
 
 
 def prefix_of(text: str) -> str:

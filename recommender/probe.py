@@ -11,20 +11,20 @@ knows of items is not of these items. (Habit goes by the customer's own history 
 misfit may well stand above the baselines.)
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from recommender.baselines import Ranking, most_used, popularity
-from recommender.catalogue import Chain
+from recommender.catalogue import Chain, tokens_of
 from recommender.gate import ENOUGH, rows_of
 from recommender.history import Context, Items, Query, history_of
 from recommender.metrics import Interval, Values, bootstrap, pessimistic_rank
 from recommender.model import KindModel, Model
 from recommender.profile import Profile
 from recommender.stores.base import CustomerLog, Store
-from recommender.types import DAY, IntArray, Kind, codes64, is_use
+from recommender.types import DAY, IntArray, Kind, code64, codes64, is_use
 
 QUESTIONS = 300
 """At most so many uses of a kind are asked for."""
@@ -61,11 +61,15 @@ class _Question:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Sheet:
-    """What is asked of a kind. codes, ids: its items, ascending; clusters: what an interval is over, None: uses."""
+    """What is asked of a kind. codes, ids: its items, ascending; clusters: what an interval is over, None: uses.
+
+    tokens: by code, what is told of an item: a model that goes by it would otherwise seem to know less than it does.
+    """
 
     asked: Sequence[_Question]
     codes: IntArray
     ids: Sequence[str]
+    tokens: Mapping[int, IntArray]
     clusters: IntArray | None
 
     def interval(self, values: Values) -> Interval:
@@ -90,7 +94,9 @@ class _Sheet:
         late = np.flatnonzero(~np.isin(self.codes, known))
         codes = np.concatenate([known, self.codes[late]])
         chained = Chain(ids, [self.ids[at] for at in late.tolist()])
-        return Items(codes, known.size, chained, np.zeros(codes.size + 1, np.int64), codes[:0])
+        tokens = [self.tokens.get(code, codes[:0]) for code in codes.tolist()]
+        starts = np.cumsum([0, *(part.size for part in tokens)], dtype=np.int64)
+        return Items(codes, known.size, chained, starts, np.concatenate([codes[:0], *tokens]))
 
 
 def objections(store: Store, challenger: Model, champion: Model | None, seed: int = 7) -> list[str]:
@@ -98,14 +104,16 @@ def objections(store: Store, challenger: Model, champion: Model | None, seed: in
     parts, catalogue = list(_read(store)), store.items.changes(0)[1]
     reasons: list[str] = []
     for kind in Kind:
-        ids = [item.id for item in catalogue if item.kind is kind]
+        listed = [item for item in catalogue if item.kind is kind]
+        ids = [item.id for item in listed]
         codes = codes64(ids)
         order = np.argsort(codes)
         codes, ids = codes[order], [ids[at] for at in order.tolist()]
         asked = _questions(parts, codes, seed)
         if len(asked) >= ENOUGH and challenger.kinds[kind].codes.size:
             who = np.array([question.who for question in asked], np.int64)
-            sheet = _Sheet(asked, codes, ids, who if np.unique(who).size >= CLUSTERS else None)
+            tokens = {code64(item.id): tokens_of(item) for item in listed}
+            sheet = _Sheet(asked, codes, ids, tokens, who if np.unique(who).size >= CLUSTERS else None)
             found = _of_kind(kind, sheet, popularity(_uses(parts, codes), codes.size), challenger, champion)
             reasons += [f"{kind}: of {len(asked)} of the store's newest uses {reason} {_REMEDY}" for reason in found]
     return reasons

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
@@ -11,7 +12,7 @@ from serving import problems
 from serving.answers import Problem
 from serving.limits import Rates
 from serving.requests import Route
-from serving.roles import check_all
+from serving.roles import check_all, declare
 from serving.routes import customers, docs, events, health, identities, items, models, recommend
 from serving.security import Gate
 from serving.shortcut import Shortcut
@@ -21,6 +22,15 @@ from serving.watch import Watch
 
 _ROOMS = (events, recommend, items, identities, customers, models, health, docs)
 _PROBLEM = {"description": "A problem document (RFC 9457)", "content": {problems.MEDIA_TYPE: {}}, "model": Problem}
+
+
+class _App(FastAPI):
+    """FastAPI, whose document says what each call needs."""
+
+    def openapi(self) -> dict[str, Any]:
+        if self.openapi_schema is None:
+            declare(super().openapi())
+        return super().openapi()
 
 
 def create_app(site: Site) -> FastAPI:
@@ -34,7 +44,7 @@ def create_app(site: Site) -> FastAPI:
         if spans:
             await asyncio.to_thread(spans.shutdown)  # the last ones are sent
 
-    app = FastAPI(
+    app = _App(
         title="Murmeli",
         summary="Ranks the content and the features that each customer needs first, in every channel.",
         version="1",

@@ -1,6 +1,7 @@
 """Who may do what: every route with the roles that may call it. A route that is not here cannot be served."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute
@@ -58,3 +59,21 @@ def check_all(routes: Iterable[BaseRoute], guarded: type[APIRoute]) -> None:
         calls = [f"{method} {route.path}" for method in route.methods or ()]
         if route.path not in OPEN and not ROLES.keys() >= {*calls}:
             raise LookupError(f"{calls} is not in serving/roles.py, so nobody may call it.")
+
+
+def declare(api: dict[str, Any]) -> None:
+    """Say in an OpenAPI document what each call needs: a key, and with a front end's the customer's token."""
+    key: dict[str, list[str]] = {"key": []}
+    api["components"]["securitySchemes"] = {
+        "key": {"type": "http", "scheme": "bearer", "description": "A key that `murmeli keys create` made"},
+        "customer_token": {
+            "type": "apiKey",
+            "in": "header",
+            "name": "X-Customer-Token",
+            "description": "With a key of role `frontend`: whom it acts for, signed by the company's back end",
+        },
+    }
+    for path, methods in api["paths"].items():
+        for method, operation in methods.items():
+            frontend = _FRONTEND in ROLES.get(f"{method.upper()} {path}", ())
+            operation["security"] = [] if path in OPEN else [key, key | {"customer_token": []}] if frontend else [key]

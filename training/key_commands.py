@@ -67,7 +67,7 @@ def revoke(
 ) -> None:
     """Make a key invalid: within a second no server takes it any more. It cannot be undone.
 
-    Example: `murmeli keys revoke mk_1f4b9c02`
+    Example: `murmeli keys revoke mk_1f4b9c02d7e3`
     """
     with opened(home) as (_, store):
         done = store.keys.revoke(prefix, time.time_ns() // 1_000_000)

@@ -67,7 +67,8 @@ def _run(report: Report, port: int, examples: int, headers: list[str], path: Pat
         "none",
     ]
     command += ["--report", "json", "--report-json-path", str(path), "--no-color"]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)  # noqa: S603 - ourselves
+    here = path.parent  # it leaves a cache where it stands
+    done = subprocess.run(command, cwd=here, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)  # noqa: S603 - ourselves
     if done.returncode:
         report.faults.append(done.stdout[-3000:])
     summary = orjson.loads(path.read_bytes())

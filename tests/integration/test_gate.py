@@ -9,14 +9,17 @@ import numpy as np
 import pytest
 
 from recommender import champion, probe
+from recommender.baselines import Ranking
+from recommender.catalogue import tokens_of
 from recommender.champion import load_model
 from recommender.errors import ArtefactError, RefusedError
-from recommender.model import Model, model_arrays
+from recommender.history import Query
+from recommender.model import KindModel, Model, model_arrays
 from recommender.plugins import registry_at
 from recommender.registry import MAIN, Registry
 from recommender.settings import Settings
 from recommender.stores.base import Store
-from recommender.types import DAY, Kind
+from recommender.types import DAY, Kind, code64
 from tests.contracts.worlds import Event
 from tests.integration.test_pipeline import HOUR, SMALL, store_of, trained
 from tests.integration.test_pipeline import world as reading
@@ -69,6 +72,24 @@ def test_a_model_of_shuffled_ids_is_refused_though_its_figures_are_well(store: S
     assert "feature: of 168 of the store's newest uses it reaches an mrr of 0.2" in reason
     assert "the champion of the same settings 1.0" in reason
     assert made.aliases().champion == 1
+
+
+def test_models_are_asked_with_what_is_told_of_the_items(
+    store: Store, made: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Query] = []
+    ranking = probe._ranking
+
+    def watched(model: KindModel) -> Ranking:
+        rank = ranking(model)
+        return lambda query: asked.append(query) or rank(query)  # type: ignore[func-returns-value]
+
+    monkeypatch.setattr(probe, "_ranking", watched)
+    probe.objections(store, load_model(made, 1), None)
+    items = asked[0].items
+    told = {code64(item.id): tokens_of(item).tolist() for item in store.items.changes(0)[1]}
+    for at, code in enumerate(items.codes.tolist()):
+        assert items.tokens[items.token_starts[at] : items.token_starts[at + 1]].tolist() == told[code] != []
 
 
 def with_settings(model: Model, **settings: int) -> Model:

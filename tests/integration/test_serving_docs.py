@@ -55,6 +55,16 @@ def test_every_call_says_what_it_is_for_and_how_it_fails(client: TestClient) -> 
         assert {"4XX", "5XX"} <= operation["responses"].keys(), path
 
 
+def test_every_call_says_what_key_it_needs(client: TestClient) -> None:
+    api = client.get("/openapi.json").json()
+    assert api["components"]["securitySchemes"]["key"]["scheme"] == "bearer"
+    for path, method, operation in operations(client):
+        without = client.request(method, path.replace("{", "").replace("}", ""), headers={"authorization": ""})
+        assert (without.status_code == 401) == bool(operation["security"]), path
+    needed = api["paths"]["/v1/recommend"]["post"]["security"]
+    assert needed == [{"key": []}, {"key": [], "customer_token": []}]
+
+
 def test_the_page_lists_every_call_and_loads_nothing_from_elsewhere(client: TestClient) -> None:
     page = client.get("/docs").text
     for path, method, _ in operations(client):

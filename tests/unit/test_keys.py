@@ -2,8 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from recommender.keys import digest_of, first_key, new_key, prefix_of, signing_secret_of
+from recommender.keys import digest_of, first_key, misfits, new_key, prefix_of, signing_secret_of
 from recommender.secrets import VARIABLE, Secret
+from recommender.stores.base import Key
 from recommender.stores.memory import MemoryStore
 from recommender.types import Role
 
@@ -41,3 +42,19 @@ def test_a_site_gets_a_first_key_where_none_is_valid(tmp_path: Path) -> None:
     assert first_key(keys, secret) is None
     keys.revoke(key.prefix, 1)
     assert first_key(keys, secret) is not None
+
+
+def test_keys_of_another_secret_are_told_unless_they_are_revoked(tmp_path: Path) -> None:
+    keys, secret = MemoryStore(()).keys, Secret(tmp_path)
+    mine, other = new_key(keys, secret, Role.DATA)[0], new_key(keys, Secret(tmp_path / "other"), Role.DATA)[0]
+    (told,) = misfits(keys, secret)
+    assert told.startswith("1 of 2 keys")
+    assert mine.prefix not in told
+    keys.revoke(other.prefix, 1)
+    assert misfits(keys, secret) == []
+
+
+def test_keys_of_before_say_nothing_of_their_secret(tmp_path: Path) -> None:
+    keys = MemoryStore(()).keys
+    keys.add(Key("mk_1f4b9c02", b"digest", Role.DATA, "", 0))
+    assert misfits(keys, Secret(tmp_path)) == []
