@@ -5,7 +5,7 @@
 Clients send events of some thousand customers and ask for their pages, without
 a pause. Resident memory (all processes), open files and the size of both
 write-ahead logs are looked at meanwhile. After a warm-up of a fifth of the time
-memory may grow by a tenth, and open files not at all. SQLite keeps up to 64 MB
+memory may grow by a tenth, and open files not at all. SQLite keeps up to 16 MB
 of each file in its page cache, which fills as the file grows: so much is taken
 off first.
 """

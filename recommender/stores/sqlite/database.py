@@ -29,7 +29,7 @@ WIPE_MS = 200
 WIPE_EVERY = 5.0
 """Seconds until it tries again."""
 CHECKPOINT_PAGES = 4_000
-CACHE_KIB = 64 * 1024
+CACHE_KIB = 16 * 1024
 """What the writer of a file keeps of it in memory, at most."""
 
 
