@@ -76,10 +76,10 @@ class Chain(Sequence[str]):
     """Two lists of ids read as one, without copying the long one."""
 
     def __init__(self, first: Sequence[str], then: Sequence[str]) -> None:
-        self._first, self._then = first, then
+        self._first, self._then, self._size = first, then, len(first)
 
     def __len__(self) -> int:
-        return len(self._first) + len(self._then)
+        return self._size + len(self._then)
 
     @overload
     def __getitem__(self, at: int) -> str: ...
@@ -88,9 +88,8 @@ class Chain(Sequence[str]):
     def __getitem__(self, at: int | slice) -> str | list[str]:
         if isinstance(at, slice):
             return [self[i] for i in range(*at.indices(len(self)))]
-        size = len(self._first)
         at = at + len(self) if at < 0 else at
-        return self._first[at] if at < size else self._then[at - size]
+        return self._first[at] if at < self._size else self._then[at - self._size]
 
 
 class Catalogue:

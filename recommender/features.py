@@ -1,14 +1,14 @@
 """What several sources and the ranker read off one history, computed once in a question."""
 
 from dataclasses import dataclass
-from functools import cache
 from typing import cast
 
 import numpy as np
 import numpy.typing as npt
 
-from recommender.history import Query
-from recommender.types import IntArray
+from recommender.history import Context, History, Items, Query, index_of, older, words_of
+from recommender.profile import Profile
+from recommender.types import DISMISS, IMPRESSION, RETURN, IntArray
 
 Weights = npt.NDArray[np.float64]
 
@@ -38,56 +38,42 @@ class Used:
 class Steps:
     """When the customer's last steps were met before.
 
-    matches[o]: the uses, ascending, that followed the same o + 1 items, in order, as the last o + 1;
-    as many arrays as there are orders with a match, at most ORDERS. deeper: the same for longer runs, up to DEPTH.
+    run: shape (t,), how many of the last steps, in order and up to DEPTH, each use followed.
+    met: (DEPTH + 1,), by how many steps, how many uses followed at least so many.
     """
 
-    matches: tuple[IntArray, ...]
-    deeper: tuple[IntArray, ...] = ()
+    run: IntArray
+    met: IntArray
+
+
+def asked(profile: Profile, items: Items, context: Context) -> Query:
+    """The question of somebody with this profile; what of their past is wanted anyway is at hand."""
+    from recommender.kernels.past import recall
+
+    before, count = older(profile, items)
+    table, at, place, run, met = recall(
+        words_of(profile), index_of(items), items.codes, RETURN, DISMISS, IMPRESSION, before, DEPTH
+    )
+    item, time, week, channel = table
+    t = item.size
+    memo: dict[str, object] = {"places": Used(at, place[:t], place[t:]), "steps": Steps(run, met)}
+    return Query(items, History(item, time, week, channel, before, count), context, memo)
 
 
 def used(query: Query) -> Used:
     """The items that the customer of a question ever used."""
     if "places" not in query.memo:
+        from recommender.kernels.past import places
+
         history = query.history
-        met = np.zeros(query.items.codes.size, np.bool_)
-        met[history.item] = True
-        met[history.older_item] = True
-        at = np.flatnonzero(met)
-        place = np.empty(met.size, np.int64)
-        place[at] = np.arange(at.size)
-        query.memo["places"] = Used(at, place[history.item], place[history.older_item])
+        query.memo["places"] = Used(*places(history.item, history.older_item, query.items.codes.size))
     return cast(Used, query.memo["places"])
 
 
 def steps(query: Query) -> Steps:
     """When the last steps of the customer of a question were met before."""
     if "steps" not in query.memo:
-        item = query.history.item
-        matches = []
-        after = np.arange(1, item.size)
-        for back in range(1, DEPTH + 1):
-            after = after[after >= back]
-            after = after[item[after - back] == item[-back]] if after.size else after
-            if after.size == 0:
-                break
-            matches.append(after)
-        query.memo["steps"] = Steps(tuple(matches[:ORDERS]), tuple(matches[ORDERS:]))
+        from recommender.kernels.past import runs
+
+        query.memo["steps"] = Steps(*runs(query.history.item, DEPTH))
     return cast(Steps, query.memo["steps"])
-
-
-def tally(place: IntArray, weight: Weights, size: int) -> Weights:
-    """Shape (size,): weights added up by place. With fewer weights than places they are those of the last ones."""
-    total = np.bincount(place[place.size - weight.size :], weight, size)
-    return cast(Weights, total)
-
-
-def ages(half_life: int, size: int) -> Weights:
-    """What each of `size` uses, oldest first, still counts, the newest 1; those that are faded are left out."""
-    table = _ages(half_life)
-    return table[max(table.size - size, 0) :]
-
-
-@cache
-def _ages(half_life: int) -> Weights:
-    return np.exp2(-np.arange(FADED * half_life)[::-1] / half_life)

@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 
 from recommender.profile import Profile
-from recommender.types import MINUTE, RETURN, BoolArray, FloatArray, IntArray, is_use
+from recommender.types import DISMISS, EVENT, IMPRESSION, MINUTE, RETURN, FloatArray, IntArray, is_use
 
 WEEK_MINUTES = 7 * 24 * 60
 _NOTHING = np.zeros(0, np.int64)
@@ -106,7 +108,7 @@ class Context:
     @property
     def week(self) -> int:
         """The minute of the local week."""
-        return int(week_minute(self.now, self.zone))
+        return (self.now // MINUTE + self.zone + _MONDAY) % WEEK_MINUTES
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -127,33 +129,27 @@ def week_minute(time: IntArray | int, zone: IntArray | int) -> IntArray:
 
 def history_of(profile: Profile, items: Items) -> History:
     """A profile seen through one kind of items: events of other items, and those that are no use, left out."""
-    events, types = profile.events, profile.events["type"]
-    position = items.positions(events["item"])
-    used = (position >= 0) & is_use(types)
-    returned = (position >= 0) & (types == RETURN)
-    if returned.any():
-        used = _take_back(position, used, returned)
-    time = events["time"][used]
-    older_item, older_count = _older(profile, items)
-    return History(
-        item=position[used],
-        time=time,
-        week=week_minute(time, events["zone"][used].astype(np.int64)),
-        channel=events["channel"][used].astype(np.int64),
-        older_item=older_item,
-        older_count=older_count,
-    )
+    from recommender.kernels.past import uses
+
+    item, time, week, channel = uses(words_of(profile), index_of(items), items.codes, RETURN, DISMISS, IMPRESSION)
+    return History(item, time, week, channel, *older(profile, items))
 
 
-def _take_back(position: IntArray, used: BoolArray, returned: BoolArray) -> BoolArray:
-    """Each return takes back the latest use of its item that is not yet taken back, whenever it was sent."""
-    used = used.copy()
-    for item, count in zip(*np.unique(position[returned], return_counts=True), strict=True):
-        used[np.flatnonzero(used & (position == item))[-count:]] = False
-    return used
+@lru_cache(maxsize=8)  # a catalogue serves many questions; items are immutable and hash by identity
+def index_of(items: Items) -> npt.NDArray[np.int32]:
+    """Where the kernels find the items' codes."""
+    from recommender.kernels.past import index
+
+    return index(items.codes)
 
 
-def _older(profile: Profile, items: Items) -> tuple[IntArray, IntArray]:
+def words_of(profile: Profile) -> IntArray:
+    """Shape (n, 5): a profile's events as whole numbers, as the kernels read them."""
+    return np.ascontiguousarray(profile.events).view(np.int64).reshape(-1, EVENT.itemsize // 8)
+
+
+def older(profile: Profile, items: Items) -> tuple[IntArray, IntArray]:
+    """Which items were used before the events of a profile, ascending, and how often: shapes (m,), (m,)."""
     counts = profile.counts
     if counts.size == 0:
         return _NOTHING, _NOTHING

@@ -9,6 +9,7 @@ weighted sum.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 
@@ -41,18 +42,18 @@ class Layer:
 
         items: their positions, shape (k,). values: (k, columns), above the floor.
         """
-        way = values @ self.into
-        way += self._own(items)
-        return way
+        from recommender.kernels.blend import ways
+
+        return ways(values, self.into, self.item, items)
 
     def lift(self, start: FloatArray, way: FloatArray) -> FloatArray:
-        """Shape (..., k): what the layer adds to k items above an unknown one at the floor of all columns.
+        """Shape (k,): what the layer adds to k items above an unknown one at the floor of all columns.
 
-        way: shape (..., k, units).
+        way: shape (k, units).
         """
-        units = way + start
-        added: FloatArray = np.maximum(units, 0, out=units) @ self.out - np.maximum(start, 0) @ self.out
-        return added
+        from recommender.kernels.blend import lifts
+
+        return lifts(way, start, self.out)
 
     def slope(self, start: FloatArray, way: FloatArray) -> FloatArray:
         """Shape (k, units): the slope of `lift` by each unit, on average on the straight way from the floor.
@@ -85,10 +86,9 @@ TINY = 1e-6
 """A way so short has one slope."""
 
 
-def singled_out(scores: Sequence[Scores], size: int) -> IntArray:
-    """The positions, ascending, that any source speaks of one by one, of `size` items."""
-    met = np.zeros(size, np.bool_)
-    for part in scores:
-        if part.at is not None:
-            met[part.at] = True
-    return np.flatnonzero(met)
+def singled_out(scores: Sequence[Scores]) -> IntArray:
+    """The positions, ascending, that any source speaks of one by one."""
+    from recommender.kernels.blend import union
+
+    parts = [part.at for part in scores if part.at is not None]
+    return reduce(union, parts) if parts else np.zeros(0, np.int64)

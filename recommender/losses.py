@@ -1,15 +1,18 @@
 """What each item would lose without each source: the ranker's own sum, with one source after the other silent."""
 
 from collections.abc import Sequence
+from itertools import accumulate
 
 import numpy as np
 
 from recommender.history import Query
-from recommender.layer import Layer
-from recommender.ranker import OWN, Ranker, Seen, is_stranger, seen_by, values_at, with_lent
-from recommender.sharpness import factors
+from recommender.ranker import OWN, Ranker, is_stranger, laid, start_of, with_lent
+from recommender.sharpness import DOUBT, LOG_ODDS
 from recommender.sources.base import Scores
 from recommender.types import BoolArray, FloatArray, IntArray
+
+_NO_TABLE = np.zeros((0, 0), np.float32)
+_NO_ROW = np.zeros(0, np.float32)
 
 
 def losses(ranker: Ranker, query: Query, scores: Sequence[Scores], pool: IntArray) -> tuple[FloatArray, BoolArray]:
@@ -19,59 +22,30 @@ def losses(ranker: Ranker, query: Query, scores: Sequence[Scores], pool: IntArra
     also hold others down. A silent source says its floor of every item, and all others compete on: so this is what
     would be otherwise, where `contributions` share out what is. pool: the positions that compete.
     """
+    from recommender.kernels.blend import silences
+
     scores = with_lent(scores, query.items)
-    weight, ends = ranker.weigh(query), np.cumsum([part.floor.size for part in scores])
-    columns = [slice(int(end - part.floor.size), int(end)) for part, end in zip(scores, ends, strict=True)]
-    values = [values_at(part, pool) for part in scores]
-    said = np.array([weight[at] @ part for at, part in zip(columns, values, strict=True)])
-    one_by_one = np.array([[part.at is not None] for part in scores])
-    total = np.concatenate([said.sum(axis=0)[None], said.sum(axis=0) - said])
-    singled = said * one_by_one
-    singled = np.concatenate([singled.sum(axis=0)[None], singled.sum(axis=0) - singled])
-    if ranker.layer is not None and not is_stranger(query):
-        lift = _lifts(ranker.layer, seen_by(ranker.layer, query, scores), columns, pool)
-        total += lift
-        singled += lift
-    total += _owing(ranker, query, values, columns, pool, singled)
-    total -= total.max(axis=1, keepdims=True)
-    if ranker.sharpness is not None and not is_stranger(query):
-        total *= factors(1 / np.exp(total).sum(axis=1), ranker.sharpness)[:, None]
-    total -= np.log(np.exp(total).sum(axis=1, keepdims=True))
-    return total[0] - total[1:], np.array([(part > 0).any(axis=0) for part in values])
-
-
-def _lifts(layer: Layer, seen: Seen, columns: Sequence[slice], pool: IntArray) -> FloatArray:
-    """Shape (1 + sources, m): what the layer adds, and what it would without each source."""
-    where = np.minimum(np.searchsorted(seen.met, pool), max(seen.met.size - 1, 0))
-    met = np.flatnonzero(seen.met[where] == pool) if seen.met.size else where[:0]
-    lift = np.zeros((1 + len(columns), pool.size), np.float32)
-    values = seen.values[where[met]]
-    way = np.repeat(seen.way[where[met]][None], len(lift), axis=0)
-    for row, at in enumerate(columns, start=1):
-        way[row] -= values[:, at] @ layer.into[at]
-    lift[:, met] = layer.lift(seen.start, way)
-    return lift
-
-
-def _owing(
-    ranker: Ranker,
-    query: Query,
-    values: Sequence[FloatArray],
-    columns: Sequence[slice],
-    pool: IntArray,
-    said: FloatArray,
-) -> FloatArray:
-    """Shape (1 + sources, m): what late items are owed for their uses, with and without each source.
-
-    said: what sources say one by one.
-    """
-    owed = np.zeros_like(said)
-    late = np.flatnonzero(pool >= query.items.known)
-    late = late[np.isin(pool[late], query.history.item)] if late.size else late
-    if late.size and OWN in ranker.columns:
-        own = ranker.columns.index(OWN)
-        habit = next(row for row, at in enumerate(columns) if at.start <= own < at.stop)
-        worth = np.repeat(values[habit][own - columns[habit].start][None, late], said.shape[0], axis=0)
-        worth[1 + habit] = 0
-        owed[:, late] = np.maximum(worth - said[:, late], 0)
-    return owed
+    values, met = laid(scores, pool)
+    own = ranker.columns.index(OWN) if OWN in ranker.columns else -1
+    known, learned = query.items.known, not is_stranger(query)
+    owed = np.zeros(pool.size, np.bool_)
+    if own >= 0 and known < query.items.codes.size:
+        owed = (pool >= known) & np.isin(pool, query.history.item)
+    layer = ranker.layer if learned else None
+    return silences(
+        values,
+        ranker.weigh(query),
+        np.array([*accumulate([part.floor.size for part in scores])], np.int64),
+        np.array([part.at is not None for part in scores]),
+        met,
+        pool,
+        owed,
+        _NO_TABLE if layer is None else layer.into,
+        _NO_TABLE if layer is None else layer.item,
+        _NO_ROW if layer is None else start_of(layer, query),
+        _NO_ROW if layer is None else layer.out,
+        own,
+        LOG_ODDS,
+        ranker.sharpness if learned and ranker.sharpness is not None else _NO_ROW,
+        DOUBT,
+    )

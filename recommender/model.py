@@ -56,7 +56,8 @@ class PackedTexts(Sequence[str]):
     def __getitem__(self, at: int | slice) -> str | list[str]:
         if isinstance(at, slice):
             return [self[i] for i in range(*at.indices(len(self)))]
-        at = range(len(self))[at]
+        if not 0 <= at < self.starts.size - 1:
+            at = range(len(self))[at]
         return self.data[self.starts[at] : self.starts[at + 1]].tobytes().decode()
 
     def check(self) -> None:

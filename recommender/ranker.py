@@ -7,6 +7,7 @@ PAQ family of compressors (Mattern, "Mixing strategies in data compression",
 counts, the others say how much to deviate from it.
 """
 
+from bisect import bisect_right as bisect
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import cast
@@ -19,7 +20,7 @@ from recommender.history import Items, Kin, Query
 from recommender.layer import Layer, singled_out
 from recommender.sharpness import factor_of
 from recommender.sources.base import Scores
-from recommender.types import DAY, HOUR, MINUTE, FloatArray, IntArray
+from recommender.types import DAY, HOUR, MINUTE, BoolArray, FloatArray, IntArray
 
 SEEN = (1, 2, 4, 8)
 """How often the last steps were seen before: fewer than 2, than 4, than 8, or more often."""
@@ -41,6 +42,8 @@ ROWS = 1 + (ORDERS + 1) * len(SEEN) + len(LENGTHS) + 1 + 2 + len(PAUSES) + 1
 AT_ONCE = 5
 """Rows that count for one question."""
 
+_NONE = np.zeros(0, np.int64)
+
 
 def situation(query: Query) -> IntArray:
     """Shape (AT_ONCE,): the rows of weights that count for a question.
@@ -48,22 +51,19 @@ def situation(query: Query) -> IntArray:
     First the row that always counts, then one each for: how long a run of last steps was met before,
     and how often; how many uses there are; whether the last use repeated the one before it; how long ago it was.
     """
-    matches = steps(query).matches
-    order = len(matches)
-    seen = int(np.searchsorted(SEEN, matches[-1].size, "right")) - 1 if matches else 0
-    item = query.history.item
+    if "situation" in query.memo:
+        return cast(IntArray, query.memo["situation"])
+    met = steps(query).met.tolist()
+    order = sum(1 for uses in met[1 : ORDERS + 1] if uses)
+    seen = bisect(SEEN, met[order]) - 1 if order else 0
+    item, time = query.history.item, query.history.time
     length = 1 + (ORDERS + 1) * len(SEEN)
     repeat = length + len(LENGTHS) + 1
-    since = query.context.now - query.history.time[-1] if item.size else 0
-    return np.array(
-        [
-            0,
-            1 + order * len(SEEN) + seen,
-            length + int(np.searchsorted(LENGTHS, item.size, "right")),
-            repeat + int(item.size > 1 and item[-1] == item[-2]),
-            repeat + 2 + (int(np.searchsorted(PAUSES, since, "right")) if item.size else len(PAUSES)),
-        ]
-    )
+    pause = bisect(PAUSES, query.context.now - int(time[-1])) if item.size else len(PAUSES)
+    repeats = item.size > 1 and item[-1] == item[-2]
+    rows = (0, 1 + order * len(SEEN) + seen, length + bisect(LENGTHS, item.size), repeat + repeats, repeat + 2 + pause)
+    query.memo["situation"] = found = np.array(rows, np.int64)
+    return found
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,12 +91,15 @@ class Ranker:
         """
         if POPULAR in self.columns and is_stranger(query):
             return np.array([column == POPULAR for column in self.columns], np.float32)
-        rows = situation(query) if self.weights.shape[0] > 1 else [0]
-        weight: FloatArray = self.weights[rows].sum(axis=0)
+        weight: FloatArray = (
+            self.weights[0] if self.weights.shape[0] == 1 else self.weights[situation(query)].sum(axis=0)
+        )
         return weight if self.growth is None else weight + self.growth.at(query)
 
     def blend(self, query: Query, scores: Sequence[Scores]) -> FloatArray:
         """Shape (n,): the score of every item of the question, higher is better. One Scores per source."""
+        from recommender.kernels.blend import add_some
+
         weight = self.weigh(query)
         scores = with_lent(scores, query.items)
         total = np.zeros(query.items.codes.size, np.float32)
@@ -107,7 +110,7 @@ class Ranker:
             if part.at is None:
                 total += w @ part.values
             else:
-                total[part.at] += w @ (part.values - part.floor[:, None])
+                add_some(part.values, part.floor, part.at, w, total)
         if self.layer is not None and not is_stranger(query):
             seen = seen_by(self.layer, query, scores)
             total[seen.met] += self.layer.lift(seen.start, seen.way)
@@ -126,10 +129,10 @@ class Ranker:
         was just done is done). Of an item that nobody knows its uses are all there is to go by, so they add at
         least what habit says of them.
         """
+        if query.items.known == query.items.codes.size or OWN not in self.columns:
+            return _NONE, np.zeros(0, np.float32)
         late = np.unique(query.history.item[query.history.item >= query.items.known])
-        if late.size == 0 or OWN not in self.columns:
-            return late[:0], np.zeros(0, np.float32)
-        own = np.concatenate([values_at(part, late) * (part.at is not None) for part in scores])
+        own = laid(scores, late)[0].T * singles(scores)[:, None]
         said = weight @ own
         if self.layer is not None:
             seen = seen_by(self.layer, query, scores)
@@ -140,9 +143,8 @@ class Ranker:
         """Shape (columns, k): what each column adds to the scores of these positions, above the average item's."""
         size = query.items.codes.size
         scores = with_lent(scores, query.items)
-        lifts = [_lift(part, positions, size) for part in scores]
-        weight = self.weigh(query)
-        lift: FloatArray = weight[:, None] * np.concatenate(lifts)
+        weight, mean = self.weigh(query), np.concatenate([_mean(part, size) for part in scores])
+        lift: FloatArray = weight[:, None] * (laid(scores, positions)[0].T - mean[:, None])
         if self.layer is not None and not is_stranger(query):
             lift += self._layer_lift(self.layer, seen_by(self.layer, query, scores), positions, size)
         late, owed = self._owed(query, scores, weight)
@@ -180,9 +182,9 @@ class Ranker:
         """The softmax of blended scores: shape (n,), adds up to 1."""
         if blended.size == 0:
             return blended
-        odds = np.exp(blended - blended.max())
-        probability: FloatArray = odds / odds.sum()
-        return probability
+        odds: FloatArray = np.exp(blended - np.maximum.reduce(blended))
+        odds /= np.add.reduce(odds)
+        return odds
 
 
 def with_lent(scores: Sequence[Scores], items: Items) -> Sequence[Scores]:
@@ -197,12 +199,26 @@ def _told(known: FloatArray, kin: Kin, part: Scores) -> Scores:
     return replace(part, values=np.concatenate([known, kin.lend(known)], axis=1))
 
 
-def values_at(part: Scores, positions: IntArray) -> FloatArray:
-    """Shape (columns, k): what a source says of some positions, less its floor."""
-    if part.at is None:
-        dense: FloatArray = part.values[:, positions] - part.floor[:, None]
-        return dense
-    return spread_out(part.values - part.floor[:, None], part.at, positions)
+def laid(scores: Sequence[Scores], positions: IntArray) -> tuple[FloatArray, BoolArray]:
+    """Shape (k, columns): what all sources say of some positions, less their floors; and (k,), whether any speaks of it
+    one by one.
+    """
+    from recommender.kernels.blend import lay_all, lay_some
+
+    matrix = np.zeros((positions.size, sum([part.floor.size for part in scores])), np.float32)
+    met, column = np.zeros(positions.size, np.bool_), 0
+    for part in scores:
+        if part.at is None:
+            lay_all(part.values, part.floor, positions, column, matrix)
+        else:
+            lay_some(part.values, part.floor, part.at, positions, column, matrix, met)
+        column += part.floor.size
+    return matrix, met
+
+
+def singles(scores: Sequence[Scores]) -> BoolArray:
+    """Shape (columns,): which are of sources that speak of items one by one."""
+    return np.repeat([part.at is not None for part in scores], [part.floor.size for part in scores])
 
 
 def spread_out(values: FloatArray, at: IntArray, positions: IntArray) -> FloatArray:
@@ -231,28 +247,16 @@ class Seen:
 def seen_by(layer: Layer, query: Query, scores: Sequence[Scores]) -> Seen:
     seen = query.memo.get("layer")
     if not isinstance(seen, Seen) or seen.layer is not layer:
-        met = singled_out(scores, query.items.codes.size)
-        values = _matrix(scores, met)
-        item = query.history.item
-        start = layer.start(situation(query), int(item[-1]) if item.size else layer.last.shape[0])
-        seen = query.memo["layer"] = Seen(layer, met, values, start, layer.way(met, values))
+        met = singled_out(scores)
+        values, _ = laid(scores, met)
+        seen = query.memo["layer"] = Seen(layer, met, values, start_of(layer, query), layer.way(met, values))
     return seen
 
 
-def _matrix(scores: Sequence[Scores], met: IntArray) -> FloatArray:
-    """Shape (k, columns): what all sources say of all that `singled_out` found, less the floor."""
-    matrix = np.zeros((sum(part.floor.size for part in scores), met.size), np.float32)
-    column = 0
-    for part in scores:
-        rows = matrix[column : column + part.floor.size]
-        column += part.floor.size
-        if part.at is None:
-            np.subtract(part.values[:, met], part.floor[:, None], out=rows)
-        elif part.at.size == met.size:
-            np.subtract(part.values, part.floor[:, None], out=rows)
-        else:
-            rows[:, np.searchsorted(met, part.at)] = part.values - part.floor[:, None]
-    return matrix.T
+def start_of(layer: Layer, query: Query) -> FloatArray:
+    """Where a layer's units stand in a question."""
+    item = query.history.item
+    return layer.start(situation(query), int(item[-1]) if item.size else layer.last.shape[0])
 
 
 def is_stranger(query: Query) -> bool:
@@ -260,8 +264,7 @@ def is_stranger(query: Query) -> bool:
     return query.history.item.size == query.history.older_item.size == 0
 
 
-def _lift(part: Scores, positions: IntArray, size: int) -> FloatArray:
-    """Shape (columns, k): a source's values at some positions less their mean over all `size` items."""
-    mean = (part.values.sum(axis=1) - part.floor * part.values.shape[1]) / size
-    lift: FloatArray = values_at(part, positions) - mean[:, None]
-    return lift
+def _mean(part: Scores, size: int) -> FloatArray:
+    """Shape (columns,): the mean of a source's values, less their floor, over all `size` items."""
+    mean: FloatArray = (part.values.sum(axis=1) - part.floor * part.values.shape[1]) / size
+    return mean

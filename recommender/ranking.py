@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from recommender import top
-from recommender.history import Context, Query, history_of
+from recommender.features import asked
+from recommender.history import Context, Query
 from recommender.losses import losses
 from recommender.model import KindModel
 from recommender.page import RankedItem
@@ -57,10 +58,9 @@ class Ranking:
 
         0 of the other sources, which may hold its rivals down.
         """
-        rivals = top.best(self.blended, RIVALS)
-        here = np.zeros(self.blended.size, np.bool_)
-        here[positions] = True
-        pool = np.concatenate([positions, rivals[~here[rivals]]])
+        asked = positions.tolist()
+        here = set(asked)
+        pool = np.array([*asked, *(at for at in top.best(self.blended, RIVALS).tolist() if at not in here)], np.int64)
         lost, speaks = losses(self.model.ranker, self.query, self.scores, pool)
         spoken: FloatArray = np.where(speaks, lost, 0)[:, : positions.size]
         return spoken
@@ -91,7 +91,7 @@ class Ranking:
 
 def rank(shelf: Shelf, model: KindModel, profile: Profile, context: Context) -> Ranking:
     """Score all of a shelf for somebody with this profile."""
-    query = Query(shelf.items, history_of(profile, shelf.items), context)
+    query = asked(profile, shelf.items, context)
     scores = [source.score([query])[0] for source in model.sources]
     blended = model.ranker.blend(query, scores)
     return Ranking(shelf, model, query, scores, blended, model.ranker.probabilities(blended))

@@ -6,14 +6,11 @@ are the best; those are then multiplied once more, exactly.
 """
 
 import weakref
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 import numpy.typing as npt
 
-from recommender.top import reached
 from recommender.types import FloatArray
 
 LARGE = 20_000
@@ -52,9 +49,12 @@ def _scan(table: FloatArray, vector: FloatArray) -> FloatArray:
     largest = float(np.abs(vector).max(initial=0))
     if largest == 0:
         return np.zeros(len(table), np.float32)
+    from recommender.kernels.choose import reached
+    from recommender.kernels.scan import scan
+
     coded, step = _coded(table), largest / _FINE
     whole = np.empty(len(table), np.int32)
-    _kernel()(coded.codes, np.round(vector / step).astype(np.int16), whole)
+    scan(coded.codes, np.round(vector / step).astype(np.int16), whole)
     found: FloatArray = np.empty(len(table), np.float32)
     np.multiply(whole, coded.unit * np.float32(step), out=found, casting="same_kind")
     best = np.flatnonzero(found >= reached(found, EXACT))
@@ -78,24 +78,3 @@ def _code(table: FloatArray) -> _Coded:
         unit[start : start + _CHUNK] = units
         codes[start : start + _CHUNK] = np.round(rows / np.where(units > 0, units, 1)[:, None])
     return _Coded(codes, unit)
-
-
-@cache
-def _kernel() -> Callable[..., None]:
-    """The loop, compiled: .2 seconds and 120 MB, so only where a table is long."""
-    from numba import njit
-
-    signature = "void(int8[:,::1], int16[::1], int32[::1])"
-    try:
-        compiled: Callable[..., None] = njit(signature, nogil=True, cache=True)(_loop)
-    except RuntimeError:  # nowhere to keep what was compiled: it takes a second at each start then
-        compiled = njit(signature, nogil=True)(_loop)
-    return compiled
-
-
-def _loop(codes: npt.NDArray[np.int8], vector: npt.NDArray[np.int16], found: npt.NDArray[np.int32]) -> None:
-    for row in range(codes.shape[0]):
-        total = np.int32(0)
-        for column in range(codes.shape[1]):
-            total += np.int32(codes[row, column]) * np.int32(vector[column])
-        found[row] = total  # in whole numbers: with a factor here, the loop takes twice as long

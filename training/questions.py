@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from recommender.features import asked
 from recommender.history import Context, Items, Query, history_of
 from recommender.types import BoolArray, FloatArray, IntArray, is_use
 from training.dataset import Log
@@ -34,7 +35,7 @@ def step(log: Log, items: Items, customer: int, t: int) -> Query:
     """What serving would have been asked just before a customer's event number t."""
     event = log.events[log.starts[customer] + t]
     context = Context(int(event["time"]), int(event["zone"]), int(event["channel"]))
-    return Query(items, history_of(log.prefix(customer, t), items), context)
+    return asked(log.prefix(customer, t), items, context)
 
 
 def pages(

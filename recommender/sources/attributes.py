@@ -10,7 +10,7 @@ from scipy import sparse
 
 from recommender.history import Items, Query
 from recommender.sources.base import Scores
-from recommender.sources.usage import Matrix, add_rows, scaled, usage
+from recommender.sources.usage import Matrix, scaled, usage
 from recommender.types import FloatArray, IntArray
 
 TASTES = 64
@@ -40,13 +40,12 @@ class Attributes:
         return [self._score(query) for query in queries]
 
     def _score(self, query: Query) -> Scores:
+        from recommender.kernels.linear import through
+
         size = query.items.codes.size
         by_item, by_token = _described(self, query.items)
         rows, weight = usage(query, size)
-        taste = add_rows(by_item.starts, by_item.column, by_item.weight, rows, weight, by_token.starts.size - 1)
-        strongest = np.sort(np.argsort(-taste, kind="stable")[:TASTES])
-        factor = taste[strongest]
-        found = add_rows(by_token.starts, by_token.column, by_token.weight, strongest, factor, size)
+        found = through(*by_item, *by_token, rows, weight, TASTES, by_token.starts.size - 1, size)
         return replace(scaled(found, size), known=False)
 
     def weight_of(self, tokens: IntArray) -> FloatArray:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import ClassVar
 
 import numpy as np
@@ -10,7 +11,10 @@ from recommender.history import Query
 from recommender.scan import products
 from recommender.sources.base import Scores
 from recommender.sources.usage import scaled, usage
-from recommender.types import FloatArray
+from recommender.types import FloatArray, IntArray
+
+FEW = 1_000
+"""Known items up to which the products of all pairs are kept: 4 MB."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,33 +42,43 @@ class Factors:
         return ("factors",)
 
     def score(self, queries: Sequence[Query]) -> list[Scores]:
+        if self.factors.shape[0] <= FEW and self.inverse.size:
+            return [self._score_few(query) for query in queries]
         customers = np.array([self._customer(query) for query in queries], np.float32).reshape(-1, self.gram.shape[0])
         return [
             scaled(values, query.items.codes.size)
             for query, values in zip(queries, products(self.factors, customers), strict=True)
         ]
 
-    def _customer(self, query: Query) -> FloatArray:
-        rows, weight = usage(query, self.factors.shape[0])
-        if rows.size == 0:
-            return np.zeros(self.gram.shape[0], np.float32)
-        return self.fold_in(self.factors[rows], weight * self.worth[rows] if self.worth.size else weight)
+    def _score_few(self, query: Query) -> Scores:
+        """The same without a customer's factors: they are a sum of items', whose products are at hand."""
+        from recommender.kernels.linear import scores_among
 
-    def fold_in(self, used: FloatArray, weight: FloatArray) -> FloatArray:
-        """The customer's factors, shape (f,), from those of what they used, shape (t, f), and how much each counts."""
+        rows, weight = self._used(query)
+        return scaled(scores_among(_products_of(self), rows, weight * self.alpha), query.items.codes.size)
+
+    def _used(self, query: Query) -> tuple[IntArray, FloatArray]:
+        """Which of the known items the customer used, and how much each counts."""
+        rows, weight = usage(query, self.factors.shape[0])
+        return rows, weight * self.worth[rows] if self.worth.size else weight
+
+    def _customer(self, query: Query) -> FloatArray:
+        rows, weight = self._used(query)
+        return self.fold_in(rows, weight) if rows.size else np.zeros(self.gram.shape[0], np.float32)
+
+    def fold_in(self, rows: IntArray, weight: FloatArray) -> FloatArray:
+        """The customer's factors, shape (f,), from what they used, shape (t,), and how much each of it counts."""
+        from recommender.kernels.linear import fold_in_few
+
         confidence = weight * self.alpha
-        if used.shape[0] < self.inverse.shape[0]:
-            return self._fold_in_few(used, confidence)
+        if rows.size < self.inverse.shape[0]:
+            return fold_in_few(self.factors, rows, confidence, self.inverse)
+        used = self.factors[rows]
         normal = self.gram + (used.T * (confidence - 1)) @ used
         return np.asarray(np.linalg.solve(normal, confidence @ used), np.float32)
 
-    def _fold_in_few(self, used: FloatArray, confidence: FloatArray) -> FloatArray:
-        """The same by as many equations as there are used items, where these are fewer than factors.
 
-        The customer is inverse used' a, and putting that into the normal equations leaves (1 + D K) a = confidence
-        with D = confidence - 1 and K = used inverse used'.
-        """
-        solved = used @ self.inverse
-        system = (confidence - 1)[:, None] * (solved @ used.T)
-        system[np.diag_indices_from(system)] += 1
-        return np.asarray(np.linalg.solve(system, confidence) @ solved, np.float32)
+@lru_cache(maxsize=4)  # immutable, and hashed by identity
+def _products_of(source: Factors) -> FloatArray:
+    """Shape (known, known): the products of all items' factors, by the inverse of the normal matrix."""
+    return np.asarray(source.factors @ source.inverse @ source.factors.T, np.float32)

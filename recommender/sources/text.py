@@ -62,13 +62,14 @@ class Text:
 
     def _score(self, query: Query) -> Scores:
         """How much of its kin the customer used, for each item that came after training; 0 for all others."""
+        kin = query.items.kin
+        if kin is None:
+            return _SILENT
         values = np.zeros((1, query.items.codes.size), np.float32)
-        if query.items.kin is not None:
-            uses = np.zeros(query.items.known, np.float32)
-            rows, weight = usage(query, query.items.known)
-            uses[rows] = weight
-            kin = query.items.kin
-            values[0, query.items.known :] = (uses[kin.at] * kin.weight).sum(axis=1)
+        uses = np.zeros(query.items.known, np.float32)
+        rows, weight = usage(query, query.items.known)
+        uses[rows] = weight
+        values[0, query.items.known :] = (uses[kin.at] * kin.weight).sum(axis=1)
         return Scores(values, None, _ZERO)
 
     def kin(self, tokens: IntArray) -> tuple[IntArray, FloatArray]:
@@ -108,3 +109,4 @@ def _rows(text: Text) -> Matrix:
 
 
 _ZERO = np.zeros(1, np.float32)
+_SILENT = Scores(np.zeros((1, 0), np.float32), np.zeros(0, np.int64), _ZERO)

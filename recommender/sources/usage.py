@@ -9,7 +9,6 @@ from scipy import sparse
 from recommender.features import used
 from recommender.history import Query
 from recommender.sources.base import Scores
-from recommender.top import reached
 from recommender.types import FloatArray, IntArray
 
 Matrix: TypeAlias = "sparse.csr_array[np.float32, tuple[int, int]]"
@@ -28,25 +27,14 @@ def usage(query: Query, size: int) -> tuple[IntArray, FloatArray]:
     """Which of the first `size` items the customer used, ascending, and the weight of each: shapes (t,), (t,)."""
     met = used(query)
     if "usage" not in query.memo:
-        count = np.bincount(met.place, minlength=met.at.size)
-        if met.older_place.size:
-            count = count + np.bincount(met.older_place, query.history.older_count, met.at.size)
-        query.memo["usage"] = saturate(count.astype(np.float32))
+        from recommender.kernels.linear import counts
+
+        query.memo["usage"] = saturate(counts(met.place, met.older_place, query.history.older_count, met.at.size))
+    weight = cast(FloatArray, query.memo["usage"])
+    if size == query.items.codes.size:
+        return met.at, weight
     cut = int(np.searchsorted(met.at, size))
-    return met.at[:cut], cast(FloatArray, query.memo["usage"])[:cut]
-
-
-def add_rows(
-    starts: IntArray, column: Places, weight: FloatArray, rows: IntArray, factor: FloatArray, columns: int
-) -> FloatArray:
-    """The weighted sum of some rows of a sparse matrix, shape (columns,).
-
-    starts, column, weight: the matrix by rows, as in scipy's CSR. factor: shape (t,), of each of `rows`.
-    """
-    size = starts[rows + 1] - starts[rows]
-    ends = np.cumsum(size)
-    at = np.arange(ends[-1] if ends.size else 0) + np.repeat(starts[rows] - ends + size, size)
-    return np.bincount(column[at], weight[at] * np.repeat(factor, size), columns).astype(np.float32)
+    return met.at[:cut], weight[:cut]
 
 
 def scaled(values: FloatArray, size: int) -> Scores:
@@ -54,20 +42,7 @@ def scaled(values: FloatArray, size: int) -> Scores:
 
     Later items, up to `size`, get 0.
     """
-    rows = np.atleast_2d(values)
-    full = np.zeros((rows.shape[0], size), np.float32)
-    for row, found in zip(rows, full, strict=True):
-        distance = spread(row)
-        np.multiply(row, np.float32(1 / distance if distance > _TINY else 0), out=found[: row.size])
-    return Scores(full, None, np.zeros(rows.shape[0], np.float32), known=True)
+    from recommender.kernels.linear import scale
 
-
-def spread(values: FloatArray) -> float:
-    """The distance from the best of some scores to the one at place HEAD, or to 0 where fewer are above 0."""
-    bound = reached(values, HEAD)
-    head = values[values >= bound] if bound > 0 else values[values > 0]
-    foot = np.partition(head, head.size - HEAD)[head.size - HEAD] if head.size > HEAD else 0.0
-    return float(head.max(initial=0) - foot)
-
-
-_TINY = float(np.finfo(np.float32).tiny)
+    full = scale(values.reshape(-1, values.shape[-1]), size, HEAD)
+    return Scores(full, None, np.zeros(full.shape[0], np.float32), known=True)

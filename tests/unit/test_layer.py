@@ -26,7 +26,7 @@ BOTH = Layer(
 
 def test_only_items_that_a_source_singles_out_are_lifted() -> None:
     ranker = Ranker(("one.sparse", "two.dense"), np.zeros((1, 2), np.float32), BOTH)
-    assert singled_out([SPARSE, DENSE], 4).tolist() == [1, 3]
+    assert singled_out([SPARSE, DENSE]).tolist() == [1, 3]
     assert ranker.blend(QUERY, [SPARSE, DENSE]).tolist() == [0, 0, 0, 10 * ((5 - 1) + 3 - 5)]
 
 

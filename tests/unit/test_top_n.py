@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from recommender.errors import UsageError
+from recommender.kernels.choose import reached
 from recommender.settings import Training
-from recommender.top import best, reached
+from recommender.top import best
 from recommender.types import FloatArray, IntArray
 from training.top_n import ROWS, Rank, Task, asked, judge, read_pairs, read_task, run, top_lists
 

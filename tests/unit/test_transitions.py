@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from recommender.features import DEPTH, ORDERS, steps
+from recommender.features import DEPTH, steps
 from recommender.sources.transitions import ALIKE, CLOSE, LONGEST, LOOSE, RUNS, Transitions
 from recommender.types import FloatArray
 from tests.unit.steps import asked, column, letters, log_of_letters, positions
@@ -53,15 +53,15 @@ def test_a_skip_looks_past_the_last_step() -> None:
     assert own("skip-2", "axbaybazbdad").argmax() == B
 
 
-def test_matches_are_the_uses_that_followed_the_same_run() -> None:
-    matches = steps(asked(ITEMS, "abcabcab")).matches
-    assert [found.tolist() for found in matches] == [[2, 5], [2, 5], [5], [5]]
-    assert len(matches) == ORDERS
+def test_a_use_is_met_by_as_many_of_the_last_steps_as_it_followed() -> None:
+    found = steps(asked(ITEMS, "abcabcab"))
+    assert found.run.tolist() == [0, 0, 2, 0, 0, 5, 0, 0]
+    assert found.met.tolist() == [7, 2, 2, 1, 1, 1, 0, 0, 0]
 
 
 def test_one_step_alone_was_never_met_before() -> None:
-    assert steps(asked(ITEMS, "a")).matches == ()
-    assert steps(asked(ITEMS, "")).matches == ()
+    assert steps(asked(ITEMS, "a")).met.tolist() == [0] * 9
+    assert steps(asked(ITEMS, "")).met.tolist() == [0] * 9
 
 
 def test_what_others_do_next_reaches_a_customer_on_their_first_step() -> None:

@@ -12,8 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recommender.history import Items
-from recommender.layer import singled_out
-from recommender.ranker import AT_ONCE, situation, values_at
+from recommender.ranker import AT_ONCE, laid, situation
 from recommender.sources.base import Scores, Source
 from recommender.types import BoolArray, FloatArray, IntArray, is_use
 from training.dataset import Log
@@ -140,11 +139,12 @@ def replay_log(items: Items, sources: Sequence[Source], asked: Iterable[Asked], 
         rest = rng.integers(0, items.codes.size, contest.rest)
         rest = rest[~np.isin(rest, rivals)]
         both = np.concatenate([rivals, rest])
-        values.append(np.concatenate([values_at(part, both) for part in scores]).T)
+        matrix, singled_out = laid(scores, both)
+        values.append(matrix)
         stands_for.append(
             np.repeat([0, np.log(items.codes.size / contest.rest)], [rivals.size, rest.size]).astype(np.float32)
         )
-        met.append(np.isin(both, singled_out(scores, items.codes.size)))
+        met.append(singled_out)
         used = one.query.history.item
         item.append(np.minimum(both, tabled))
         last.append(min(int(used[-1]), tabled) if used.size else tabled)

@@ -1,0 +1,164 @@
+"""Sums of sparse rows, the common scale of the collaborative sources, and weighted sums of columns."""
+
+import numpy as np
+import numpy.typing as npt
+
+from recommender.kernels.choose import best, reached
+from recommender.kernels.compiled import compiled
+from recommender.types import FloatArray, IntArray
+
+
+@compiled("i1 i1 f1 i1 f1 i0", "i1 j1 f1 i1 f1 i0")
+def add_rows(
+    starts: IntArray,
+    column: npt.NDArray[np.int32] | IntArray,
+    weight: FloatArray,
+    rows: IntArray,
+    factor: FloatArray,
+    columns: int,
+) -> FloatArray:
+    """The weighted sum of some rows of a sparse matrix, shape (columns,).
+
+    starts, column, weight: the matrix by rows, as in scipy's CSR. factor: shape (t,), of each of `rows`.
+    """
+    total = np.zeros(columns)
+    for at in range(rows.size):
+        for cell in range(starts[rows[at]], starts[rows[at] + 1]):
+            total[column[cell]] += np.float64(weight[cell]) * factor[at]
+    return total.astype(np.float32)
+
+
+@compiled("f1 i0")
+def spread(values: FloatArray, head: int) -> float:
+    """The distance from the best of some scores to the one at place `head`, or to 0 where no more are above 0."""
+    best, bound = np.float32(0), max(reached(values, head), 0.0)
+    above, count = np.empty(values.size, np.float32), 0
+    for value in values:
+        if value >= bound and value > 0:
+            above[count] = value
+            count += 1
+            best = max(best, value)
+    if count <= head:
+        return np.float64(best)
+    return np.float64(best - np.partition(above[:count], count - head)[count - head])
+
+
+_TINY = float(np.finfo(np.float32).tiny)
+
+
+@compiled("f2 i0 i0")
+def scale(rows: FloatArray, size: int, head: int) -> FloatArray:
+    """Shape (columns, size): scores of the first items, each column in units of its `spread`; 0 for all others."""
+    full = np.zeros((rows.shape[0], size), np.float32)
+    for row in range(rows.shape[0]):
+        distance = spread(rows[row], head)
+        if distance > _TINY:
+            unit = np.float32(1 / distance)
+            for at in range(rows.shape[1]):
+                full[row, at] = rows[row, at] * unit
+    return full
+
+
+@compiled("F2")
+def solve(system: FloatArray) -> None:
+    """Put the solution of t equations into their last column, by Gauss, with partial pivoting; system: (t, t + 1)."""
+    t = system.shape[0]
+    for step in range(t):
+        best = step
+        for row in range(step + 1, t):
+            if abs(system[row, step]) > abs(system[best, step]):
+                best = row
+        for column in range(step, t + 1):
+            system[step, column], system[best, column] = system[best, column], system[step, column]
+        inverse = 1 / system[step, step]
+        for row in range(step + 1, t):
+            times = system[row, step] * inverse
+            if times != 0:
+                for column in range(step + 1, t + 1):
+                    system[row, column] -= times * system[step, column]
+    for step in range(t - 1, -1, -1):
+        for column in range(step + 1, t):
+            system[step, t] -= system[step, column] * system[column, t]
+        system[step, t] /= system[step, step]
+
+
+@compiled("f2 i1 f1 f2")
+def fold_in_few(factors: FloatArray, rows: IntArray, confidence: FloatArray, inverse: FloatArray) -> FloatArray:
+    """`Factors.fold_in` by as many equations as there are used items, where these are fewer than factors.
+
+    The customer is inverse used' a, and putting that into the normal equations leaves (1 + D K) a = confidence with
+    D = confidence - 1 and K = used inverse used'. rows: where the used items stand in `factors`.
+    """
+    t, f = rows.size, inverse.shape[0]
+    solved, system = np.zeros((t, f), np.float32), np.zeros((t, t + 1), np.float32)
+    for row in range(t):
+        for one in range(f):
+            share = factors[rows[row], one]
+            for other in range(f):
+                solved[row, other] += share * inverse[one, other]
+    for row in range(t):
+        for column in range(t):
+            product = np.float32(0)
+            for one in range(f):
+                product += solved[row, one] * factors[rows[column], one]
+            system[row, column] = (confidence[row] - 1) * product + (row == column)
+        system[row, t] = confidence[row]
+    solve(system)
+    customer = np.zeros(f, np.float32)
+    for row in range(t):
+        for one in range(f):
+            customer[one] += system[row, t] * solved[row, one]
+    return customer
+
+
+@compiled("f2 i1 f1")
+def scores_among(products: FloatArray, rows: IntArray, confidence: FloatArray) -> FloatArray:
+    """The scores of all items by `Factors` for who used the items `rows`: as `fold_in_few` finds, times the factors.
+
+    products: shape (n, n), of all items' factors by the inverse.
+    """
+    t, n = rows.size, products.shape[0]
+    system, scores = np.zeros((t, t + 1), np.float32), np.zeros(n, np.float32)
+    for row in range(t):
+        for column in range(t):
+            system[row, column] = (confidence[row] - 1) * products[rows[row], rows[column]] + (row == column)
+        system[row, t] = confidence[row]
+    solve(system)
+    for row in range(t):
+        for one in range(n):
+            scores[one] += system[row, t] * products[rows[row], one]
+    return scores
+
+
+@compiled("i1 i1 i1 i0")
+def counts(place: IntArray, older_place: IntArray, older_count: IntArray, size: int) -> FloatArray:
+    """How often each place was used, shape (size,)."""
+    count = np.zeros(size, np.float32)
+    for one in place:
+        count[one] += 1
+    for at in range(older_place.size):
+        count[older_place[at]] += older_count[at]
+    return count
+
+
+@compiled("i1 i1 f1 i1 i1 f1 i1 f1 i0 i0 i0")
+def through(
+    starts: IntArray,
+    column: IntArray,
+    weight: FloatArray,
+    back_starts: IntArray,
+    back_column: IntArray,
+    back_weight: FloatArray,
+    rows: IntArray,
+    factor: FloatArray,
+    most: int,
+    between: int,
+    size: int,
+) -> FloatArray:
+    """`add_rows` of one matrix, of whose result the `most` strongest are the rows of another: shape (size,).
+
+    between: how many columns the first has, and rows the second.
+    """
+    found = add_rows(starts, column, weight, rows, factor, between)
+    strongest = np.sort(best(found, most))
+    return add_rows(back_starts, back_column, back_weight, strongest, found[strongest], size)
