@@ -34,8 +34,9 @@ class Layer:
 
     def start(self, rows: IntArray, last: int) -> FloatArray:
         """Shape (units,): where the units stand in a situation after the item `last`, a position."""
-        start: FloatArray = self.bias[rows].sum(axis=0) + self.last[min(last, self.last.shape[0] - 1)]
-        return start
+        from recommender.kernels.blend import stand
+
+        return stand(self.bias, rows, self.last, last)
 
     def way(self, items: IntArray, values: FloatArray) -> FloatArray:
         """Shape (k, units): how far the units go from an unknown item at the floor of all columns to these items.

@@ -6,7 +6,7 @@ from itertools import accumulate
 import numpy as np
 
 from recommender.history import Query
-from recommender.ranker import OWN, Ranker, is_stranger, laid, start_of, with_lent
+from recommender.ranker import OWN, Ranker, is_stranger, laid, seen_by, start_of
 from recommender.sharpness import DOUBT, LOG_ODDS
 from recommender.sources.base import Scores
 from recommender.types import BoolArray, FloatArray, IntArray
@@ -24,8 +24,7 @@ def losses(ranker: Ranker, query: Query, scores: Sequence[Scores], pool: IntArra
     """
     from recommender.kernels.blend import silences
 
-    scores = with_lent(scores, query.items)
-    values, met = laid(scores, pool)
+    values, met = laid(seen_by(ranker, query, scores).scores, pool)
     own = ranker.columns.index(OWN) if OWN in ranker.columns else -1
     known, learned = query.items.known, not is_stranger(query)
     owed = np.zeros(pool.size, np.bool_)

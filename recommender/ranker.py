@@ -10,6 +10,7 @@ counts, the others say how much to deviate from it.
 from bisect import bisect_right as bisect
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import cast
 
 import numpy as np
@@ -98,31 +99,27 @@ class Ranker:
 
     def blend(self, query: Query, scores: Sequence[Scores]) -> FloatArray:
         """Shape (n,): the score of every item of the question, higher is better. One Scores per source."""
-        from recommender.kernels.blend import add_some
+        from recommender.kernels.blend import add_singled
 
         weight = self.weigh(query)
-        scores = with_lent(scores, query.items)
+        seen = seen_by(self, query, scores)
         total = np.zeros(query.items.codes.size, np.float32)
         column = 0
-        for part in scores:
-            w = weight[column : column + part.floor.size]
-            column += part.floor.size
+        for part in seen.scores:
             if part.at is None:
-                total += w @ part.values
-            else:
-                add_some(part.values, part.floor, part.at, w, total)
-        if self.layer is not None and not is_stranger(query):
-            seen = seen_by(self.layer, query, scores)
-            total[seen.met] += self.layer.lift(seen.start, seen.way)
-        late, owed = self._owed(query, scores, weight)
-        total[late] += owed
+                total += weight[column : column + part.floor.size] @ part.values
+            column += part.floor.size
+        add_singled(total, seen.met, seen.values, weight, singles(seen.scores), seen.way, seen.start, seen.out)
+        late, owed = self._owed(query, seen, weight)
+        if late.size:
+            total[late] += owed
         if self.sharpness is not None and not is_stranger(query):
             factor = factor_of(total, self.sharpness)
             query.memo["sharpness"] = self, factor
             total *= factor
         return total
 
-    def _owed(self, query: Query, scores: Sequence[Scores], weight: FloatArray) -> tuple[IntArray, FloatArray]:
+    def _owed(self, query: Query, seen: "Seen", weight: FloatArray) -> tuple[IntArray, FloatArray]:
         """The items that came after training and were used, and what their uses are owed, shapes (l,), (l,).
 
         The weights were learned on items that everybody knew, where one use more can speak against the next (what
@@ -132,22 +129,21 @@ class Ranker:
         if query.items.known == query.items.codes.size or OWN not in self.columns:
             return _NONE, np.zeros(0, np.float32)
         late = np.unique(query.history.item[query.history.item >= query.items.known])
-        own = laid(scores, late)[0].T * singles(scores)[:, None]
+        own = laid(seen.scores, late)[0].T * singles(seen.scores)[:, None]
         said = weight @ own
         if self.layer is not None:
-            seen = seen_by(self.layer, query, scores)
             said += self.layer.lift(seen.start, seen.way[np.searchsorted(seen.met, late)])
         return late, np.maximum(own[self.columns.index(OWN)] - said, 0)
 
     def contributions(self, query: Query, scores: Sequence[Scores], positions: IntArray) -> FloatArray:
         """Shape (columns, k): what each column adds to the scores of these positions, above the average item's."""
         size = query.items.codes.size
-        scores = with_lent(scores, query.items)
-        weight, mean = self.weigh(query), np.concatenate([_mean(part, size) for part in scores])
-        lift: FloatArray = weight[:, None] * (laid(scores, positions)[0].T - mean[:, None])
+        seen = seen_by(self, query, scores)
+        weight, mean = self.weigh(query), np.concatenate([_mean(part, size) for part in seen.scores])
+        lift: FloatArray = weight[:, None] * (laid(seen.scores, positions)[0].T - mean[:, None])
         if self.layer is not None and not is_stranger(query):
-            lift += self._layer_lift(self.layer, seen_by(self.layer, query, scores), positions, size)
-        late, owed = self._owed(query, scores, weight)
+            lift += self._layer_lift(self.layer, seen, positions, size)
+        late, owed = self._owed(query, seen, weight)
         if late.size:
             extra = np.zeros(size, np.float32)
             extra[late] = owed
@@ -199,6 +195,24 @@ def _told(known: FloatArray, kin: Kin, part: Scores) -> Scores:
     return replace(part, values=np.concatenate([known, kin.lend(known)], axis=1))
 
 
+FEW = 4_096
+"""Items up to which what several sources say of all of them is put together: fewer steps, for a copy of it all."""
+
+
+def together(scores: Sequence[Scores], size: int) -> Sequence[Scores]:
+    """The same columns in fewer parts: those in a row that speak of all items, where there are few."""
+    if size > FEW:
+        return scores
+    parts: list[Scores] = []
+    for whole, group in groupby(scores, lambda part: part.at is None):
+        some = list(group)
+        if whole and len(some) > 1:
+            values, floor = [part.values for part in some], [part.floor for part in some]
+            some = [Scores(np.concatenate(values), None, np.concatenate(floor))]
+        parts += some
+    return parts
+
+
 def laid(scores: Sequence[Scores], positions: IntArray) -> tuple[FloatArray, BoolArray]:
     """Shape (k, columns): what all sources say of some positions, less their floors; and (k,), whether any speaks of it
     one by one.
@@ -218,7 +232,7 @@ def laid(scores: Sequence[Scores], positions: IntArray) -> tuple[FloatArray, Boo
 
 def singles(scores: Sequence[Scores]) -> BoolArray:
     """Shape (columns,): which are of sources that speak of items one by one."""
-    return np.repeat([part.at is not None for part in scores], [part.floor.size for part in scores])
+    return np.array([single for part in scores for single in [part.at is not None] * part.floor.size], np.bool_)
 
 
 def spread_out(values: FloatArray, at: IntArray, positions: IntArray) -> FloatArray:
@@ -232,24 +246,33 @@ def spread_out(values: FloatArray, at: IntArray, positions: IntArray) -> FloatAr
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Seen:
-    """What a layer saw in a question, kept in its memo for the reasons.
+    """What a ranker saw in a question, kept in its memo for the reasons.
 
-    met: shape (k,), the positions that a source singles out. values: (k, columns), theirs. start, way: see Layer.
+    scores: what the sources say, kin's lent, `together`. met: shape (k,), the positions that a source singles out.
+    values: (k, columns), theirs. start, way, out: see Layer; of no units where there is none, or a stranger asks.
     """
 
-    layer: Layer
+    ranker: Ranker
+    scores: Sequence[Scores]
     met: IntArray
     values: FloatArray
     start: FloatArray
     way: FloatArray
+    out: FloatArray
 
 
-def seen_by(layer: Layer, query: Query, scores: Sequence[Scores]) -> Seen:
-    seen = query.memo.get("layer")
-    if not isinstance(seen, Seen) or seen.layer is not layer:
-        met = singled_out(scores)
-        values, _ = laid(scores, met)
-        seen = query.memo["layer"] = Seen(layer, met, values, start_of(layer, query), layer.way(met, values))
+def seen_by(ranker: Ranker, query: Query, scores: Sequence[Scores]) -> Seen:
+    seen = query.memo.get("seen")
+    if not isinstance(seen, Seen) or seen.ranker is not ranker:
+        parts = together(with_lent(scores, query.items), query.items.codes.size)
+        met, layer = singled_out(parts), None if is_stranger(query) else ranker.layer
+        values, _ = laid(parts, met)
+        if layer is None:
+            none = np.zeros(0, np.float32)
+            seen = Seen(ranker, parts, met, values, none, np.zeros((met.size, 0), np.float32), none)
+        else:
+            seen = Seen(ranker, parts, met, values, start_of(layer, query), layer.way(met, values), layer.out)
+        query.memo["seen"] = seen
     return seen
 
 

@@ -14,8 +14,8 @@ an item is worth in the long run.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from math import fsum
+
+import numpy as np
 
 from recommender.types import FloatArray
 
@@ -47,64 +47,19 @@ def settle(
     if stability == 0 or not last or not best:
         others = iter([item for item in best if item not in fixed])
         return [pinned[place] if place in pinned else next(others) for place in range(len(best))]
+    from recommender.kernels.calm import NOTHING
+    from recommender.kernels.calm import settle as settled
+
     kept = [*last[: len(best)], *[GONE] * (len(best) - len(last))]
+    pins = [NOTHING] * len(best)
     if pinned:
         kept = [pinned.get(place, GONE if item in fixed else item) for place, item in enumerate(kept)]
-    there = set(kept)
-    worth = {item: float(probability[item]) for item in there.union(best) if item != GONE}
-    price = stability**STEEPNESS * fsum([worth[best[0]], *[worth[item] for item in best]])
-    newcomers = [item for item in best if item not in there and item not in fixed]
-    choice = _Choice(kept, newcomers, worth, price, pinned)
-    return max(map(choice.page, choice.firsts()), key=choice.gain)
+        pins = [pinned.get(place, NOTHING) for place in range(len(best))]
+    plain, before, there = (np.array(items, np.int64) for items in (best, kept, pins))
+    page: list[int] = settled(plain, probability, before, stability**STEEPNESS, there).tolist()
+    return page
 
 
 def changes(page: Sequence[int], last: Sequence[int]) -> int:
     """In how many places, of those that both pages have, another item stands than before."""
     return sum(now != before for now, before in zip(page, last, strict=False))
-
-
-@dataclass(frozen=True, slots=True)
-class _Choice:
-    """What the pages that come into question are made of. kept: the page before, GONE where a place is empty."""
-
-    kept: list[int]
-    newcomers: list[int]
-    worth: Mapping[int, float]
-    price: float
-    pinned: Mapping[int, int]
-
-    def firsts(self) -> list[int]:
-        """What may come first: what does already; of the others on the page, and of the newcomers, the best.
-
-        These only where they are better: a first place that loses could win nothing behind it.
-        """
-        first, worth = self.kept[0], self.worth
-        if 0 in self.pinned:
-            return [first]
-        menu = [item for item in self.kept if item not in (first, GONE) and item not in self.pinned.values()]
-        rivals = [*([max(menu, key=worth.__getitem__)] if menu else []), *self.newcomers[:1]]
-        return rivals if first == GONE else [first, *(item for item in rivals if worth[item] > worth[first])]
-
-    def page(self, first: int) -> list[int]:
-        """The page that is worth most after its price, among those on which this item is first."""
-        kept, worth, others = self.kept, self.worth, self.newcomers
-        page = kept.copy()
-        if first != kept[0]:
-            if first in page:
-                page[page.index(first)] = GONE
-            page[0] = first
-            waiting = {*others, kept[0]} - {first, GONE}
-            others = sorted(waiting, key=lambda item: (-worth[item], item))
-        if others:
-            places = [place for place in range(1, len(page)) if place not in self.pinned]
-            places.sort(key=lambda place: -1 if page[place] == GONE else worth[page[place]])
-            for place, item in zip(places, others, strict=False):
-                if page[place] != GONE and worth[item] - worth[page[place]] <= self.price:
-                    break
-                page[place] = item
-        return page
-
-    def gain(self, page: Sequence[int]) -> float:
-        """What a page is worth, less the price of what changes."""
-        moved = sum([now != before != GONE for now, before in zip(page, self.kept, strict=True)])
-        return fsum([self.worth[page[0]], *[self.worth[item] for item in page], -self.price * moved])

@@ -19,14 +19,6 @@ def union(a: IntArray, b: IntArray) -> IntArray:
     return both[:count].copy()
 
 
-@compiled("f2 f1 i1 f1 F1")
-def add_some(values: FloatArray, floor: FloatArray, at: IntArray, weight: FloatArray, total: FloatArray) -> None:
-    """Add to a total the weighted sum of what a source says of the positions `at` above its floor."""
-    for column in range(weight.size):
-        for place in range(at.size):
-            total[at[place]] += weight[column] * (values[column, place] - floor[column])
-
-
 @compiled("f2 f1 i1 i1 i0 F2 B1")
 def lay_some(
     values: FloatArray,
@@ -61,17 +53,23 @@ def lay_all(values: FloatArray, floor: FloatArray, wanted: IntArray, column: int
             matrix[row, column + part] = values[part, wanted[row]] - floor[part]
 
 
+@compiled("f2 i1 f2 i0")
+def stand(bias: FloatArray, rows: IntArray, last: FloatArray, at: int) -> FloatArray:
+    """`Layer.start`: shape (units,)."""
+    start: FloatArray = last[min(at, last.shape[0] - 1)].copy()
+    for row in rows:
+        start += bias[row]
+    return start
+
+
 @compiled("f2 f2 f2 i1")
 def ways(values: FloatArray, into: FloatArray, item: FloatArray, positions: IntArray) -> FloatArray:
     """`Layer.way`: shape (k, units). values: (k, columns). item: the layer's table."""
-    way = np.empty((positions.size, into.shape[1]), np.float32)
+    way: FloatArray = np.dot(values, into)
     for row in range(positions.size):
-        way[row] = item[min(positions[row], item.shape[0] - 1)]
-        for column in range(into.shape[0]):
-            said = values[row, column]
-            if said != 0:
-                for unit in range(into.shape[1]):
-                    way[row, unit] += said * into[column, unit]
+        own = item[min(positions[row], item.shape[0] - 1)]
+        for unit in range(own.size):
+            way[row, unit] += own[unit]
     return way
 
 
@@ -91,6 +89,28 @@ def lifts(way: FloatArray, start: FloatArray, out: FloatArray) -> FloatArray:
     for row in range(way.shape[0]):
         found[row] = lift(way[row], start, out)
     return found
+
+
+@compiled("F1 i1 f2 f1 b1 f2 f1 f1")
+def add_singled(
+    total: FloatArray,
+    met: IntArray,
+    values: FloatArray,
+    weight: FloatArray,
+    single: BoolArray,
+    way: FloatArray,
+    start: FloatArray,
+    out: FloatArray,
+) -> None:
+    """Add to the scores of some positions the weighted sum of the columns that speak one by one, and the layer's lift.
+
+    met: shape (k,). values: (k, columns). way: (k, units); no units where there is no layer.
+    """
+    for row in range(met.size):
+        said = np.float32(0)
+        for column in range(weight.size):
+            said += weight[column] * values[row, column] if single[column] else np.float32(0)
+        total[met[row]] += said + np.float32(lift(way[row], start, out))
 
 
 @compiled("d0 d1 f1")
