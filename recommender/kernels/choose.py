@@ -9,36 +9,71 @@ import numpy as np
 import numpy.typing as npt
 
 from recommender.kernels.compiled import compiled
-from recommender.types import FloatArray, IntArray
+from recommender.types import IntArray
 
 STRIP = 32
 
+Scored = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 
-@compiled("f1 i0", "d1 i0")
-def reached(scores: FloatArray | npt.NDArray[np.float64], k: int) -> float:
-    """A bound that at least k of the scores reach, not far below the k-th best; -inf where there are fewer."""
+
+@compiled("f1", "d1")
+def maxima(scores: Scored) -> Scored:
+    """The best of each strip; what is left behind the last whole strip is in none."""
     whole = scores.size // STRIP
-    if whole < k:
-        return -np.inf
     most = scores[:whole].copy()
-    for strip in range(1, STRIP):
-        for at in range(whole):
-            most[at] = max(most[at], scores[strip * whole + at])
-    return np.float64(np.partition(most, whole - k)[whole - k])
+    for part in range(1, STRIP):
+        for strip in range(whole):
+            most[strip] = max(most[strip], scores[part * whole + strip])
+    return most
 
 
 @compiled("f1 i0", "d1 i0")
-def best(scores: FloatArray | npt.NDArray[np.float64], k: int) -> IntArray:
+def bound_of(most: Scored, k: int) -> float:
+    """The k-th best of the strips' maxima; -inf where there are fewer."""
+    return np.float64(np.partition(most, most.size - k)[most.size - k]) if most.size >= k else -np.inf
+
+
+@compiled("f1 i0", "d1 i0")
+def reached(scores: Scored, k: int) -> float:
+    """A bound that at least k of the scores reach, not far below the k-th best; -inf where there are fewer."""
+    return bound_of(maxima(scores), k)
+
+
+@compiled("f1 i0", "d1 i0")
+def likely(scores: Scored, k: int) -> IntArray:
+    """The positions of all scores that reach that bound, in any order."""
+    most = maxima(scores)
+    bound, whole = bound_of(most, k), most.size
+    found, count = np.empty(scores.size, np.int64), 0
+    for strip in range(whole):
+        if most[strip] >= bound:
+            for at in range(strip, STRIP * whole, whole):
+                if scores[at] >= bound:
+                    found[count] = at
+                    count += 1
+    for at in range(STRIP * whole, scores.size):
+        if scores[at] >= bound:
+            found[count] = at
+            count += 1
+    return found[:count]
+
+
+@compiled("f1 i0", "d1 i0")
+def best(scores: Scored, k: int) -> IntArray:
     """The positions of the k best scores, best first, of equal ones the lower position; -inf is never among them."""
-    bound, found, count = reached(scores, k), np.empty(k, np.int64), 0
-    for at in range(scores.size if k > 0 else 0):
+    found, count = np.empty(k, np.int64), 0
+    for at in likely(scores, k) if k > 0 else found:
         score = scores[at]
-        if not (score >= bound and score > -np.inf) or (count == k and not score > scores[found[k - 1]]):
+        if score == -np.inf or (count == k and score < scores[found[k - 1]]):
             continue
-        place = count if count < k else k - 1
-        while place > 0 and score > scores[found[place - 1]]:
-            found[place] = found[place - 1]
+        place = count if count < k else k
+        while place > 0 and (
+            score > scores[found[place - 1]] or (score == scores[found[place - 1]] and at < found[place - 1])
+        ):
+            if place < k:
+                found[place] = found[place - 1]
             place -= 1
-        found[place] = at
+        if place < k:
+            found[place] = at
         count = min(count + 1, k)
     return found[:count].copy()

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from recommender.kernels.choose import best, reached
+from recommender.kernels.choose import best, likely
 from recommender.kernels.compiled import compiled
 from recommender.types import FloatArray, IntArray
 
@@ -31,16 +31,15 @@ def add_rows(
 @compiled("f1 i0")
 def spread(values: FloatArray, head: int) -> float:
     """The distance from the best of some scores to the one at place `head`, or to 0 where no more are above 0."""
-    best, bound = np.float32(0), max(reached(values, head), 0.0)
-    above, count = np.empty(values.size, np.float32), 0
-    for value in values:
-        if value >= bound and value > 0:
-            above[count] = value
+    high, above, count = np.float32(0), np.empty(values.size, np.float32), 0
+    for at in likely(values, head):
+        if values[at] > 0:
+            above[count] = values[at]
+            high = max(high, values[at])
             count += 1
-            best = max(best, value)
     if count <= head:
-        return np.float64(best)
-    return np.float64(best - np.partition(above[:count], count - head)[count - head])
+        return np.float64(high)
+    return np.float64(high - np.partition(above[:count], count - head)[count - head])
 
 
 _TINY = float(np.finfo(np.float32).tiny)
