@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from recommender.champion import choose, load_model
 from recommender.errors import ArtefactError, NotFoundError
+from recommender.kernels import warm
 from recommender.model import Model
 from recommender.places import Places
 from recommender.recommender import Recommender
@@ -55,6 +56,8 @@ class LiveModel:
 
     def start(self) -> None:
         """Take the champion, or the newest earlier one that is whole, or none: then habit and popularity answer."""
+        if compiled := warm():
+            _log.info("Loops were compiled for this machine, once.", extra={"fields": {"loops": compiled}})
         stamp = self.registry.stamp(MAIN)
         chosen = choose(self.registry)
         for reason in chosen.refused:

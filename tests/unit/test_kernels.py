@@ -1,0 +1,66 @@
+"""The compiled loops, where no test of what they are for would notice, and that all of them are warmed."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from recommender import kernels
+from recommender.kernels import blend, choose, linear, past
+
+CODES = st.integers(-(2**63), 2**63 - 1)
+
+
+def test_every_room_of_loops_is_warmed() -> None:
+    rooms = {path.stem for path in Path(kernels.__file__).parent.glob("*.py")} - {"__init__", "compiled"}
+    assert rooms == set(kernels._LOOPS)
+    assert kernels.warm() >= 0
+
+
+@given(
+    arrays.arrays(np.float32, st.integers(0, 4_000), elements=st.sampled_from([-np.inf, -1, 0, 0.5, 1, 2])),
+    st.integers(0, 40),
+)
+def test_the_best_are_those_of_a_sort(scores: np.ndarray, k: int) -> None:
+    order = np.lexsort((np.arange(scores.size), -scores))
+    assert choose.best(scores, k).tolist() == order[scores[order] > -np.inf][:k].tolist()
+
+
+@given(arrays.arrays(np.float32, st.integers(1, 4_000), elements=st.floats(-1, 1, width=32)))
+def test_a_spread_is_the_way_from_the_best_to_the_hundredth_above_zero(values: np.ndarray) -> None:
+    above = np.sort(values[values > 0])[::-1]
+    foot = above[99] if above.size > 100 else 0
+    assert linear.spread(values, 100) == pytest.approx(above[0] - foot if above.size else 0)
+
+
+@given(st.sets(CODES), st.sets(CODES))
+def test_codes_are_found_where_they_stand_and_others_nowhere(codes: set[int], others: set[int]) -> None:
+    known = np.array(sorted(codes), np.int64)
+    table = past.index(known)
+    assert [past.position(table, known, code) for code in known.tolist()] == list(range(known.size))
+    assert all(past.position(table, known, code) == -1 for code in others - codes)
+
+
+@pytest.mark.parametrize("size", [3, 10_000])
+def test_few_uses_among_many_items_have_the_same_places_as_among_few(size: int) -> None:
+    at, place, older = past.places(np.array([2, 0, 2]), np.array([1]), size)
+    assert (at.tolist(), place.tolist(), older.tolist()) == ([0, 1, 2], [2, 0, 2], [1])
+
+
+def test_equations_are_solved_with_pivots() -> None:
+    rng = np.random.default_rng(3)
+    for t in (1, 2, 5, 40):
+        left, right = rng.normal(size=(t, t)), rng.normal(size=t)
+        left[0, 0] = 0 if t > 1 else 1
+        system = np.column_stack([left, right]).astype(np.float32)
+        linear.solve(system)
+        np.testing.assert_allclose(system[:, t], np.linalg.solve(left, right), rtol=2e-2, atol=2e-2)
+
+
+@given(st.sets(st.integers(0, 30)), st.sets(st.integers(0, 30)))
+def test_a_union_has_each_once_and_ascending(a: set[int], b: set[int]) -> None:
+    first, second = (np.array(sorted(one), np.int64) for one in (a, b))
+    assert blend.union(first, second).tolist() == sorted(a | b)
