@@ -1,11 +1,13 @@
 """What a profile says of one kind of items, as plain arrays to compute on; made at request time, kept nowhere."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 import numpy as np
 
-from recommender.profile import Profile
+from recommender.counting import Counting
+from recommender.profile import CountArray, Profile
 from recommender.types import MINUTE, RETURN, BoolArray, FloatArray, IntArray, is_use
 
 WEEK_MINUTES = 7 * 24 * 60
@@ -43,6 +45,7 @@ class Items:
     token_starts: shape (n + 1,), tokens: the codes of each item's attributes ("name=value") and title words.
     piece_starts, pieces: the same of all tokens that texts are compared by; empty where nothing is to be trained.
     kin: of the late items; None where the model has no texts to tell by.
+    counting: how much a use of these items counts to the model; None where all count alike.
     """
 
     codes: IntArray
@@ -53,6 +56,7 @@ class Items:
     piece_starts: IntArray = field(default_factory=lambda: _NOTHING)
     pieces: IntArray = field(default_factory=lambda: _NOTHING)
     kin: Kin | None = None
+    counting: Counting | None = None
 
     def positions(self, codes: IntArray) -> IntArray:
         """Where each code stands, -1 where it does not."""
@@ -61,6 +65,12 @@ class Items:
             late = _find(self.codes[self.known :], codes)
             found = np.where(late >= 0, late + self.known, found)
         return found
+
+
+@lru_cache(maxsize=8)  # what is laid out by items, such as their tokens, is kept by identity: equals must be the same
+def counted(items: Items, counting: Counting | None) -> Items:
+    """The same items, their uses counted in this way."""
+    return items if items.counting is counting else replace(items, counting=counting)
 
 
 def _find(ascending: IntArray, codes: IntArray) -> IntArray:
@@ -77,6 +87,7 @@ class History:
     item: shape (t,), positions in Items. time: (t,), milliseconds UTC.
     week: (t,), minute of the local week, Monday midnight is 0. channel: (t,), codes.
     older_item, older_count: shape (m,), uses before those, their order forgotten.
+    type: (t,), codes; older_type: (m,), the commonest of those uses. Where they are not told, types are not known.
     """
 
     item: IntArray
@@ -85,6 +96,8 @@ class History:
     channel: IntArray
     older_item: IntArray
     older_count: IntArray
+    type: IntArray = field(default_factory=lambda: _NOTHING)
+    older_type: IntArray = field(default_factory=lambda: _NOTHING)
 
 
 Said = str | float | bool
@@ -129,12 +142,9 @@ def history_of(profile: Profile, items: Items) -> History:
     """A profile seen through one kind of items: events of other items, and those that are no use, left out."""
     events, types = profile.events, profile.events["type"]
     position = items.positions(events["item"])
-    used = (position >= 0) & is_use(types)
-    returned = (position >= 0) & (types == RETURN)
-    if returned.any():
-        used = _take_back(position, used, returned)
+    used = kept_uses(position, types)
     time = events["time"][used]
-    older_item, older_count = _older(profile, items)
+    older_item, older_count, older_type = older_uses(items.positions(profile.counts["item"]), profile.counts)
     return History(
         item=position[used],
         time=time,
@@ -142,24 +152,44 @@ def history_of(profile: Profile, items: Items) -> History:
         channel=events["channel"][used].astype(np.int64),
         older_item=older_item,
         older_count=older_count,
+        type=types[used],
+        older_type=older_type,
     )
 
 
-def _take_back(position: IntArray, used: BoolArray, returned: BoolArray) -> BoolArray:
-    """Each return takes back the latest use of its item that is not yet taken back, whenever it was sent."""
-    used = used.copy()
-    for item, count in zip(*np.unique(position[returned], return_counts=True), strict=True):
-        used[np.flatnonzero(used & (position == item))[-count:]] = False
+def kept_uses(item: IntArray, types: IntArray) -> BoolArray:
+    """Shape (n,): which events are uses that were not taken back.
+
+    item: shape (n,), a number for each item of each customer, below 0 for items of another kind; those of one number
+    in order of time. Each return takes back the latest use that is not yet taken back, whenever it was sent.
+    """
+    used = (item >= 0) & is_use(types)
+    returned = (item >= 0) & (types == RETURN)
+    if not returned.any():
+        return used
+    taken, count = np.unique(item[returned], return_counts=True)
+    at = np.flatnonzero(used & np.isin(item, taken))[::-1]
+    at = at[np.argsort(item[at], kind="stable")]  # number by number, each from its latest use
+    number = np.searchsorted(taken, item[at])
+    place = np.arange(at.size) - np.searchsorted(number, number)
+    used[at[place < count[number]]] = False
     return used
 
 
-def _older(profile: Profile, items: Items) -> tuple[IntArray, IntArray]:
-    counts = profile.counts
+def older_uses(item: IntArray, counts: CountArray) -> tuple[IntArray, IntArray, IntArray]:
+    """What is left of the uses that are only counted: numbers as above, ascending, how many, and their commonest type.
+
+    item: shape (n,), the number of each of these counts.
+    """
     if counts.size == 0:
-        return _NOTHING, _NOTHING
-    position = items.positions(counts["item"])
-    net = np.where(counts["type"] == RETURN, -counts["count"], counts["count"] * is_use(counts["type"]))
-    net[position < 0] = 0
-    item, where = np.unique(position[net != 0], return_inverse=True)
-    total = np.bincount(where, net[net != 0], item.size).astype(np.int64)
-    return item[total > 0], total[total > 0]
+        return _NOTHING, _NOTHING, _NOTHING
+    types, count = counts["type"], counts["count"]
+    net = np.where(types == RETURN, -count, count * is_use(types))
+    chosen = np.flatnonzero((item >= 0) & (net != 0))
+    chosen = chosen[np.argsort(net[chosen], kind="stable")]
+    found, where = np.unique(item[chosen], return_inverse=True)
+    total = np.bincount(where, net[chosen], found.size).astype(np.int64)
+    commonest = np.zeros(found.size, np.int64)
+    commonest[where] = types[chosen]  # of several the last one stays
+    left = total > 0
+    return found[left], total[left], commonest[left]

@@ -32,6 +32,7 @@ from training.pipeline import Outcome, evaluate, subjects_of, train
 HOUR = 3_600_000
 STRONG = ("crm", "id")
 SMALL = Settings(training=Training(factors=4, iterations=2, threads=1))
+FADING = Settings(training=SMALL.training.model_copy(update={"half_life": 2.0, "type_weights": {"view": 0.4}}))
 ROUND = ("balance", "pay-bill", "receipt")
 """What everybody does, in this order, over and over: what comes next is known after every step."""
 
@@ -264,12 +265,24 @@ def asked(events: Sequence[Event], kind: Kind) -> Iterator[tuple[Query, Store]]:
 @pytest.mark.parametrize("kind", list(Kind))
 def test_what_is_judged_is_what_is_served(tmp_path: Path, everything: list[Event], kind: Kind) -> None:
     trained(store_of(everything, LINKS), tmp_path)
-    model = load_model(Registry(tmp_path / "models"))
+    compare(tmp_path, everything, kind)
+
+
+def test_uses_that_count_by_type_and_age_count_so_when_served(tmp_path: Path) -> None:
+    events = [*world(20, kinds=[Kind.CONTENT]), *PERSON]
+    trained(store_of(events, LINKS), tmp_path, FADING)
+    assert load_model(Registry(tmp_path / "models")).kinds[Kind.CONTENT].counting is not None
+    compare(tmp_path, events, Kind.CONTENT)
+
+
+def compare(home: Path, events: list[Event], kind: Kind) -> None:
+    """What a home's model says to each question, as the judges compute it and as an answer gives it."""
+    model = load_model(Registry(home / "models"))
     compared = 0
-    for query, store in asked(everything, kind):
+    for query, store in asked(events, kind):
         expected = replayed(model.kinds[kind], query)
         for customer in ("crm:me", "web:me", "id:other"):
-            found = served(store, tmp_path / "models", query, customer)
+            found = served(store, home / "models", query, customer)
             assert {item: found[item] for item in expected} == pytest.approx(expected, abs=1e-6)
         compared += 1
     assert compared == sum(e.kind is kind and e.type not in ("return", "dismiss") for e in PERSON)
