@@ -67,7 +67,7 @@ class Items:
         return found
 
 
-@lru_cache(maxsize=8)  # what is laid out by items, such as their tokens, is kept by identity: equals must be the same
+@lru_cache(maxsize=4)  # what is laid out by items, such as their tokens, is kept by identity: equals must be the same
 def counted(items: Items, counting: Counting | None) -> Items:
     """The same items, their uses counted in this way."""
     return items if items.counting is counting else replace(items, counting=counting)

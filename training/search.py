@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import count
 
 import numpy as np
 import optuna
@@ -202,8 +203,8 @@ def _types(part: Slice) -> list[str]:
     """The names of the event types worth a weight, the commonest first; none where all uses are of one type."""
     events = part.log.events
     used = is_use(events["type"]) & (part.items.positions(events["item"]) >= 0)
-    codes, count = np.unique(events["type"][used], return_counts=True)
-    common = [int(at) for at in np.argsort(-count, kind="stable") if count[at] >= LEAST * count.sum()]
+    codes, uses = np.unique(events["type"][used], return_counts=True)
+    common = [int(at) for at in np.argsort(-uses, kind="stable") if uses[at] >= LEAST * uses.sum()]
     named = [part.log.names[int(codes[at])] for at in common if int(codes[at]) in part.log.names]
     return named[:TYPES] if len(common) > 1 else []
 
@@ -273,6 +274,10 @@ def _afforded(subject: Subject, seed: int) -> Subject:
     return subject.earlier(kept[log.who])
 
 
+Ladder = Sequence[Mapping[str, float]]
+"""Values of one setting to be tried, from top to bottom."""
+
+
 def _climbed(part: Slice, settings: Training, start: Training, progress: Report) -> Training:
     """Event types first, the commonest before the others, then the half-life: each as half of the pages like it best,
 
@@ -285,25 +290,44 @@ def _climbed(part: Slice, settings: Training, start: Training, progress: Report)
     groups = [ladders for name, ladders in both if ladders and getattr(settings, name) == LEARNED]
     if not groups:
         return start
-    total, done = sum(len(ladder) for ladders in groups for ladder in ladders) + 1, 1
-    base = reached(search, part, start)
+    tried, total = count(1), sum(len(ladder) for ladders in groups for ladder in ladders) + 1
+
+    def attempt(choice: Training) -> Values:
+        progress("search counting", next(tried), total)
+        return reached(search, part, choice)
+
+    base = attempt(start)
     for ladders in groups:
         best, value = start, base
         for ladder in ladders:
-            for rung in ladder if _matters(ladder, best, part) else ():
-                progress("search counting", done, total)
-                done += 1
-                tried = changed(best, rung)
-                found = reached(search, part, tried)
-                if found[::2].mean() > value[::2].mean():
-                    best, value = tried, found
+            if _matters(ladder, best, part):
+                best, value = _down(ladder, best, value, attempt)
         if best is not start and bootstrap((value - base)[1::2]).low > 0:
             start, base = best, value
     progress("search counting", total, total)
     return start
 
 
-def _matters(ladder: Sequence[Mapping[str, float]], settings: Training, part: Slice) -> bool:
+def _down(
+    ladder: Ladder, best: Training, value: Values, attempt: Callable[[Training], Values]
+) -> tuple[Training, Values]:
+    """The best rung, by every other page, and what it reaches; below one worse by a standard error none is tried.
+
+    best, value: what there is, and what it reaches.
+    """
+    start = best
+    for rung in ladder:
+        choice = changed(start, rung)
+        found = attempt(choice)
+        gain = (found - value)[::2]
+        if gain.mean() > 0:
+            best, value = choice, found
+        elif gain.mean() < -gain.std() / np.sqrt(gain.size):
+            break
+    return best, value
+
+
+def _matters(ladder: Ladder, settings: Training, part: Slice) -> bool:
     """Whether a step down changes more than the scale: not for the one type that counts at all."""
     weights = settings.type_weights if isinstance(settings.type_weights, dict) else {}
     others = [name for name in _types(part) if _weight_of(name) not in ladder[0]]
