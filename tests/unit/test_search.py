@@ -8,6 +8,7 @@ import pytest
 
 from recommender.settings import Training
 from recommender.types import DAY, EVENT, PURCHASE, VIEW, Kind, code64
+from training import search
 from training.dataset import items_of, log_of
 from training.evaluation import model_ranking
 from training.fit.kind import Subject, counting_of, fit_kind, refit
@@ -93,6 +94,14 @@ def test_features_and_content_without_a_clock_are_left_alone(kind: Kind) -> None
     assert chosen(subject, QUICK) == settled(QUICK)
 
 
+def test_of_a_large_log_some_customers_are_searched(monkeypatch: pytest.MonkeyPatch) -> None:
+    subject = subject_of(list(turning()))
+    monkeypatch.setattr(search, "AFFORDED", subject.log.events.size * 3 // 4)
+    found = chosen(subject, QUICK)
+    assert found.half_life != 0
+    assert chosen(subject, QUICK) == found
+
+
 def test_too_little_to_judge_by_leaves_all_alike() -> None:
     assert chosen(subject_of(list(turning())[:60]), QUICK) == settled(QUICK)
 
@@ -109,8 +118,8 @@ def test_a_weight_is_set_beside_those_that_are_known() -> None:
     both = changed(known, {"type_weights.click.twice": 0.3, "half_life": 9.0})
     assert both.type_weights == {"view": 0.1, "click.twice": 0.3}
     assert both.half_life == 9
-    search = counting_of_log(slice_of(subject_of(list(looking_around())), 7))
-    assert today(search, settled(known)) == {"half_life": 0, "type_weights.view": 0.1, "type_weights.purchase": 1}
+    counting = counting_of_log(slice_of(subject_of(list(looking_around())), 7))
+    assert today(counting, settled(known)) == {"half_life": 0, "type_weights.view": 0.1, "type_weights.purchase": 1}
 
 
 def test_a_model_is_fitted_fitted_anew_and_asked_with_uses_counted_alike() -> None:
