@@ -72,8 +72,9 @@ def _now() -> str:
 class Manifest(_Entry):
     """What a model is and where it comes from.
 
-    arrays, fingerprint: filled in by `write_bundle`. The fingerprint leaves out `created`, `metrics` and
-    `code_version`: runs of the same log, configuration and seed have the same one.
+    learned: by kind, the settings that training found where the configuration left them open.
+    arrays, fingerprint: filled in by `write_bundle`. The fingerprint leaves out `created`, `metrics`, `learned` (the
+    arrays say it) and `code_version`: runs of the same log, configuration and seed have the same one.
     """
 
     schema_version: int = SCHEMA
@@ -83,6 +84,7 @@ class Manifest(_Entry):
     configuration: dict[str, JsonValue]
     log: LogRange
     kinds: dict[Kind, KindEntry]
+    learned: dict[Kind, dict[str, JsonValue]] = {}
     metrics: dict[str, JsonValue] = {}
     arrays: dict[str, ArrayEntry] = {}
     fingerprint: str = ""

@@ -11,6 +11,7 @@ from typing import Any, overload
 
 import numpy as np
 
+from recommender.counting import Counting
 from recommender.history import Items, Kin
 from recommender.shelf import ALWAYS, FROM, UNTIL, Shelf, window_of
 from recommender.stores.base import Item
@@ -95,7 +96,7 @@ class Chain(Sequence[str]):
 class Catalogue:
     """Follows the store's items; what changed since the last look is read, nothing else.
 
-    models: the codes (ascending) and ids that the model in use was trained on, by kind.
+    models: the codes (ascending) and ids that the model in use was trained on, by kind; counting: how it counts uses.
     kin: by kind, what finds the kin of an item that came later, by its pieces.
     """
 
@@ -104,9 +105,12 @@ class Catalogue:
         store: ItemStore,
         models: Mapping[Kind, tuple[IntArray, Sequence[str]]],
         kin: Mapping[Kind, FindKin] = MappingProxyType({}),
+        counting: Mapping[Kind, Counting | None] = MappingProxyType({}),
     ) -> None:
         self._store = store
-        self._kinds = {kind: _KindOf(*models.get(kind, (_NONE, ())), kin.get(kind)) for kind in Kind}
+        self._kinds = {
+            kind: _KindOf(*models.get(kind, (_NONE, ())), kin.get(kind), counting.get(kind)) for kind in Kind
+        }
         self._entries: dict[int, Item] = {}
         self._cursor = 0
         self._turn = Lock()
@@ -167,10 +171,12 @@ class Catalogue:
 class _KindOf:
     """One kind: the trained items, laid out once, and the late ones, laid out anew at each change."""
 
-    def __init__(self, codes: IntArray, ids: Sequence[str], find_kin: FindKin | None) -> None:
+    def __init__(
+        self, codes: IntArray, ids: Sequence[str], find_kin: FindKin | None, counting: Counting | None
+    ) -> None:
         self._find_kin = find_kin if codes.size else None
         self._kin: dict[int, tuple[IntArray, FloatArray]] = {}
-        self._trained = Items(codes, codes.size, ids, np.zeros(codes.size + 1, np.int64), _NONE)
+        self._trained = Items(codes, codes.size, ids, np.zeros(codes.size + 1, np.int64), _NONE, counting=counting)
         self._tokens: dict[int, IntArray] = {}
         self._stale: set[int] = set()
         self._late: dict[int, str] = {}
@@ -227,6 +233,7 @@ class _KindOf:
             token_starts=np.concatenate([self._trained.token_starts[:-1], self._trained.tokens.size + _starts(tokens)]),
             tokens=np.concatenate([self._trained.tokens, *tokens]),
             kin=kin_table([self._kin[code] for code in late]) if self._find_kin and late else None,
+            counting=self._trained.counting,
         )
         available = np.ones(items.codes.size, np.bool_)
         available[_known(items, list(self._hidden))] = False

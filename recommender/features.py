@@ -6,9 +6,9 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
-from recommender.history import Context, History, Items, Query, index_of, older, words_of
+from recommender.history import Context, History, Items, Query, events_of, older
 from recommender.profile import Profile
-from recommender.types import DISMISS, IMPRESSION, RETURN, IntArray
+from recommender.types import IntArray
 
 Weights = npt.NDArray[np.float64]
 
@@ -50,14 +50,13 @@ def asked(profile: Profile, items: Items, context: Context) -> Query:
     """The question of somebody with this profile; what of their past is wanted anyway is at hand."""
     from recommender.kernels.past import recall
 
-    before, count = older(profile, items)
-    table, at, place, run, met = recall(
-        words_of(profile), index_of(items), items.codes, RETURN, DISMISS, IMPRESSION, before, DEPTH
-    )
-    item, time, week, channel = table
+    before, count, older_type = older(profile, items)
+    table, at, place, run, met = recall(*events_of(profile, items), before, DEPTH)
+    item, time, week, channel, type_ = table
     t = item.size
     memo: dict[str, object] = {"places": Used(at, place[:t], place[t:]), "steps": Steps(run, met)}
-    return Query(items, History(item, time, week, channel, before, count), context, memo)
+    history = History(item, time, week, channel, before, count, type_, older_type)
+    return Query(items, history, context, memo)
 
 
 def used(query: Query) -> Used:

@@ -10,6 +10,7 @@ from typing import overload
 import numpy as np
 
 from recommender.bundle import Array, KindEntry, Manifest
+from recommender.counting import Counting
 from recommender.errors import ArtefactError
 from recommender.growth import Growth
 from recommender.history import Context, History, Items, Query
@@ -75,12 +76,16 @@ class PackedTexts(Sequence[str]):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class KindModel:
-    """What ranks one kind. codes: shape (n,), of the items it was trained on, ascending; ids: theirs, n."""
+    """What ranks one kind. codes: shape (n,), of the items it was trained on, ascending; ids: theirs, n.
+
+    counting: how much a use counts to its sources; None where all count alike, as in models from before.
+    """
 
     codes: IntArray
     ids: Sequence[str]
     sources: tuple[Source, ...]
     ranker: Ranker
+    counting: Counting | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,7 +109,7 @@ def column_names(sources: Sequence[Source]) -> tuple[str, ...]:
 
 
 def model_arrays(model: Model) -> Arrays:
-    """Every array of a model, by `<kind>.<source>.<field>`, `<kind>.ranker.<field>` and `<kind>.items.<field>`."""
+    """Every array of a model, by `<kind>.<owner>.<field>`; owners: its sources, `ranker`, `items` and `counting`."""
     arrays: Arrays = {}
     for kind, part in model.kinds.items():
         ids = PackedTexts.of(part.ids)
@@ -113,6 +118,7 @@ def model_arrays(model: Model) -> Arrays:
         owners["ranker"] = {"weights": part.ranker.weights} | _parts_of("layer", part.ranker.layer)
         owners["ranker"] |= _parts_of("growth", part.ranker.growth)
         owners["ranker"] |= {} if part.ranker.sharpness is None else {"sharpness": part.ranker.sharpness}
+        owners["counting"] = {f.name: getattr(part.counting, f.name) for f in fields(Counting) if part.counting}
         arrays |= {f"{kind}.{owner}.{field}": own[field] for owner, own in owners.items() for field in own}
     return arrays
 
@@ -183,9 +189,23 @@ def _kind_from(
             _check_rows(own, codes.size)
     sources = tuple(from_arrays(known[name], own) for name, own in owned.items())
     learned = _owned(f"{prefix}ranker.", arrays)
-    part = KindModel(codes, ids, sources, _ranker(entry.columns, learned, column_names(sources)))
+    counting = _counting(_owned(f"{prefix}counting.", arrays))
+    part = KindModel(codes, ids, sources, _ranker(entry.columns, learned, column_names(sources)), counting)
     _try_out(part)
     return part
+
+
+def _counting(learned: Arrays) -> Counting | None:
+    """How much a use counts; None where that was not learned."""
+    if not learned:
+        return None
+    counting = Counting(
+        np.asarray(learned["types"], np.int64),
+        np.asarray(learned["weight"], np.float32),
+        np.asarray(learned["half_life"], np.float32),
+    )
+    counting.check()
+    return counting
 
 
 def _ranker(trained: tuple[str, ...], learned: Arrays, columns: tuple[str, ...]) -> Ranker:
@@ -272,7 +292,7 @@ def _check_rows(table: Arrays, known: int) -> None:
 def _try_out(part: KindModel) -> None:
     """Raise where the parts cannot answer: for nobody, and for one who used the first item and then the last."""
     size, none = part.codes.size, np.zeros(0, np.int64)
-    items = Items(part.codes, size, part.ids, np.zeros(size + 1, np.int64), none)
+    items = Items(part.codes, size, part.ids, np.zeros(size + 1, np.int64), none, counting=part.counting)
     for item in (none, np.array([0, size - 1]) if size else none):
         then = np.zeros_like(item)
         query = Query(items, History(item, then, then, then, none, none), Context(now=0))

@@ -19,7 +19,7 @@ import numpy as np
 from recommender.baselines import Ranking, most_used, popularity
 from recommender.catalogue import Chain, tokens_of
 from recommender.gate import ENOUGH, rows_of
-from recommender.history import Context, Items, Query, history_of
+from recommender.history import Context, Items, Query, counted, history_of
 from recommender.metrics import Interval, Values, bootstrap, pessimistic_rank
 from recommender.model import KindModel, Model
 from recommender.profile import Profile
@@ -81,7 +81,7 @@ class _Sheet:
 
     def reached(self, model: KindModel, places: IntArray | None = None) -> Values:
         """Shape (questions,): 1 / the place that a model gives to the right answer; places: see `_place`."""
-        items, ranking = self._items(model.codes, model.ids), _ranking(model)
+        items, ranking = counted(self._items(model.codes, model.ids), model.counting), _ranking(model)
         return np.array([_place(question, items, ranking, places) for question in self.asked], np.float64)
 
     def reached_by(self, ranking: Ranking) -> Values:
@@ -222,6 +222,7 @@ def _place(question: _Question, items: Items, ranking: Ranking, places: IntArray
             item=to[history.item],
             older_item=to[history.older_item][older],
             older_count=history.older_count[older],
+            older_type=history.older_type[older],
         )
         at = int(to[at])
     query = Query(items, history, question.context)

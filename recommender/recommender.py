@@ -90,7 +90,8 @@ class Recommender:
             for source in part.sources
             if isinstance(source, Text)
         }
-        catalogue = Catalogue(self._store.items, known, kin)
+        counting = {kind: part.counting for kind, part in model.kinds.items()}
+        catalogue = Catalogue(self._store.items, known, kin, counting)
         popular = {kind: by_popularity(part) for kind, part in model.kinds.items()}
         self._places.warm(catalogue)
         self._means = Means(model, popular, catalogue, self._shown, self._fault)

@@ -2,7 +2,7 @@
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -97,6 +97,13 @@ class Placement(_Table):
     )
 
 
+LEARNED: Literal["learned"] = "learned"
+"""The setting of what training finds out on the log."""
+
+Days = Annotated[float, Field(ge=0, le=36_500)]
+TypeWeights = dict[Annotated[str, Field(min_length=1)], Annotated[float, Field(ge=0, le=1)]]
+
+
 class Training(_Table):
     """How models are trained."""
 
@@ -109,6 +116,16 @@ class Training(_Table):
     customer_discount: float = Field(default=0.8, ge=0, le=3, description="neighbours: discount of busy customers")
     source_discount: float = Field(default=0.8, ge=0, le=3, description="neighbours: discount of popular items used")
     target_discount: float = Field(default=0.3, ge=0, le=3, description="neighbours: discount of popular items found")
+    graph_waves: int = Field(default=0, ge=0, le=1024, description="graph: how many waves pass; 0 by the log's size")
+    half_life: Days | Literal["learned"] = Field(
+        default=LEARNED, description="content: after how many days a use counts half; 0 never"
+    )
+    type_weights: TypeWeights | Literal["learned"] = Field(
+        default=LEARNED, description="content: how much a use of an event type counts, such as {view = 0.1}; others 1"
+    )
+    trials: int = Field(
+        default=0, ge=0, description="content with a clock: settings to try for each source in a training"
+    )
     novelty: float = Field(
         default=0.0, ge=0, le=1, description="content: how much of an item's popularity is taken off its score, 0 to 1"
     )

@@ -165,5 +165,7 @@ def _without(query: Query, at: int) -> Query:
         channel=history.channel[left],
         older_item=history.older_item[older],
         older_count=history.older_count[older],
+        type=history.type[left],
+        older_type=history.older_type[older],
     )
     return Query(query.items, shorter, query.context)

@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import JsonValue
 
 from recommender.baselines import Ranking, popularity
-from recommender.history import Query
+from recommender.history import Query, counted
 from recommender.metrics import bootstrap, hit, reciprocal_rank
 from recommender.model import KindModel
 from recommender.sources.base import Scores
@@ -44,8 +44,14 @@ class Scoring:
     def of(self, query: Query) -> list[Scores]:
         """What each source says."""
         if self._query is not query:
-            self._query, self._scores = query, [source.score([query])[0] for source in self._model.sources]
+            own = self._own(query)
+            self._query, self._scores = query, [source.score([own])[0] for source in self._model.sources]
         return self._scores
+
+    def _own(self, query: Query) -> Query:
+        """The question with uses counted as the model counts them."""
+        items = counted(query.items, self._model.counting)
+        return query if items is query.items else Query(items, query.history, query.context)
 
     def whole(self, query: Query) -> FloatArray:
         """The blend."""

@@ -34,6 +34,7 @@ from training.fit.matrix import user_items, weights_of
 from training.judgement import FEW, MANY, Paper, measures, number
 from training.log_file import read_log
 from training.questions import Asked, pages
+from training.search import chosen
 
 Rank = Callable[[Asked], FloatArray]
 """Scores of all items for a page: shape (n,), higher is better, -inf for never."""
@@ -187,6 +188,7 @@ def _interval(name: str, values: Values) -> Row:
 def rows(exam: Exam, settings: Training, progress: Report = lambda *_: None) -> Iterator[Row]:
     """The table, a row at a time: the product, what needs no model, its sources one by one, implicit as it comes."""
     started = time.perf_counter()
+    settings = chosen(exam.earlier, settings, progress)
     model = fit_kind(exam.earlier, settings)
     ranks = _ranks(exam, model, settings)
     ours = None

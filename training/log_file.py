@@ -1,6 +1,7 @@
 """A file as a log in memory, for the benchmarks: through the same door as an import, but into no store."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -25,10 +26,12 @@ class _Gathered:
         self.ids: dict[int, str] = {}
         self.who: list[IntArray] = []
         self.records: list[EventArray] = []
+        self.names: dict[int, str] = {}
 
     def append(self, batch: EventBatch) -> npt.NDArray[np.uint8]:
         known = self.identities
         numbers = np.array([known.setdefault(identity, len(known)) for identity in batch.identities], np.int64)
+        self.names |= batch.names
         self.ids |= {code: id_ for code, (id_, _) in batch.items.items()}
         self.who.append(numbers[batch.who])
         self.records.append(batch.records)
@@ -51,4 +54,4 @@ def read_log(path: Path, mapping: Mapping[str, str], progress: Progress | None =
             f"{path} holds no row that is an event ({why}). `murmeli import events` shows each row's reason."
         )
     log = log_of(np.concatenate(gathered.who), np.concatenate(gathered.records))
-    return log, items_of(sorted(gathered.ids.values()))
+    return replace(log, names=gathered.names), items_of(sorted(gathered.ids.values()))

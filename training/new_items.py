@@ -43,6 +43,7 @@ from training.files import open_table
 from training.fit.kind import Subject, fit_kind
 from training.log_file import read_log
 from training.questions import Asked, pages
+from training.search import chosen
 from training.top_n import alone
 
 K = 20
@@ -287,7 +288,7 @@ def run(
     log, entries = read(events, mapping, catalogue, progress)
     exam = exam_of(log, entries, days=days, share=share, seed=settings.seed)
     progress("fit", 0, None)
-    model = fit(exam.earlier, settings)
+    model = fit(exam.earlier, chosen(exam.earlier, settings, progress))
     among: list[JsonValue] = [*among_new(exam, model, settings.seed)]
     pages_: list[JsonValue] = [*whole(exam, model)]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -24,6 +24,7 @@ from training.evaluation import Report, Row, Scoring, before, popularity_of
 from training.fit.kind import ENOUGH, Subject, fit_by_habit, fit_kind, held_back, refit
 from training.judge import CHAMPION, MURMELI, judge
 from training.overview import learning_curve, overview
+from training.search import chosen, settled
 
 TEST = 0.1
 """The newest share of the uses, on which the configuration is judged, once."""
@@ -38,6 +39,7 @@ class Outcome:
 
     judgements: the table of each kind; curves: its learning curve; data: what the log holds. seconds: of each part;
     version: None where none was made; refused: why the gate did not let it be the champion, where it was to be.
+    learned: by kind, the settings that were found on the log.
     """
 
     log: LogRange
@@ -50,6 +52,7 @@ class Outcome:
     champion: bool = False
     refused: tuple[str, ...] = ()
     fingerprint: str = ""
+    learned: dict[Kind, dict[str, JsonValue]] = field(default_factory=dict)
 
     def document(self) -> dict[str, object]:
         """For machines."""
@@ -62,6 +65,7 @@ class Outcome:
             "results": self.judgements,
             **({"data": self.data} if self.data else {}),
             **({"curves": self.curves} if self.curves else {}),
+            **({"learned": {kind.value: found for kind, found in self.learned.items()}} if self.learned else {}),
             "notes": self.notes,
             "seconds": {part: round(seconds, 3) for part, seconds in self.seconds.items()},
         }
@@ -69,7 +73,11 @@ class Outcome:
     def summary(self) -> str:
         """For people."""
         spent = ", ".join(f"{part} {seconds:.1f} s" for part, seconds in self.seconds.items())
-        lines = [*self.notes, f"{self.log.events:,} events of {self.log.customers:,} customers. {spent}."]
+        lines = [
+            *self.notes,
+            *_told(self.learned),
+            f"{self.log.events:,} events of {self.log.customers:,} customers. {spent}.",
+        ]
         if self.log.events:
             lines[-1] = f"{lines[-1]} The log ends at {instant(self.log.last)}."
         if self.version is not None:
@@ -82,6 +90,14 @@ class Outcome:
             )
             lines += [f"- {reason}" for reason in self.refused]
         return "\n".join(lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A kind's model as it was judged, and the settings that it was fitted by, nothing left open in them."""
+
+    model: KindModel
+    settings: Training
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +134,10 @@ def train(
         return outcome
     judged = _judge(subjects, settings.training, _reigning(registry, settings, outcome), exam, outcome, progress)
     with _timed(outcome, "fit", progress):
-        kinds = {subject.kind: refit(judged[subject.kind], subject, settings.training) for subject in subjects}
+        kinds = {
+            subject.kind: refit(judged[subject.kind].model, subject, judged[subject.kind].settings)
+            for subject in subjects
+        }
     with _timed(outcome, "publish", progress):
         _publish(kinds, registry, settings, outcome)
     with _timed(outcome, "gate", progress):
@@ -145,8 +164,9 @@ def evaluate(
         with _timed(outcome, "learning curve", progress):
             for subject in subjects:
                 if np.count_nonzero(held[subject.kind]) >= ENOUGH:
-                    whole = Scoring(judged[subject.kind])
-                    rows = learning_curve(subject, held[subject.kind], whole, settings.training, progress)
+                    found = judged[subject.kind]
+                    whole = Scoring(found.model)
+                    rows = learning_curve(subject, held[subject.kind], whole, found.settings, progress)
                     outcome.curves[subject.kind.value] = rows
     return outcome
 
@@ -208,12 +228,12 @@ def _judge(
     exam: Exam,
     outcome: Outcome,
     progress: Report,
-) -> dict[Kind, KindModel]:
+) -> dict[Kind, Judged]:
     """Fits each kind on what is not held back and judges it on what is; returns what was judged.
 
     reigning: the champion's configuration is fitted on the same and asked the same.
     """
-    models = {}
+    judged = {}
     with _timed(outcome, "judge", progress):
         for subject in subjects:
             held = exam.held(subject, settings.seed)
@@ -222,23 +242,43 @@ def _judge(
                 few = f"{subject.kind}: {tested} uses to judge by, fewer than {ENOUGH}: habit and popularity rank it."
                 outcome.notes.append(few)
             progress(f"fit {subject.kind}", 0, None)
-            model = models[subject.kind] = _fitted(earlier, settings, tested)
+            found = judged[subject.kind] = _fitted(earlier, settings, tested, progress)
             progress(f"fit {subject.kind}", 1, 1)
+            outcome.learned |= _learned(subject.kind, found, settings)
             if tested:
-                scoring = Scoring(model)
+                scoring = Scoring(found.model)
                 rankings = rankings_of(scoring.whole, earlier) | exam.rivals(subject)
                 if reigning:
                     other = reigning.training
-                    rival = scoring if other == settings else Scoring(_fitted(earlier, other, tested))
+                    same = other == settings
+                    rival = scoring if same else Scoring(_fitted(earlier, other, tested, progress).model)
                     rankings[CHAMPION] = rival.whole
                 rows = judge(subject, held, rankings, settings.seed, model=scoring, progress=progress)
                 about: dict[str, Row] = {CHAMPION: {"configuration": reigning.stated}} if reigning else {}
                 outcome.judgements[subject.kind.value] = [row | about.get(str(row["name"]), {}) for row in rows]
-    return models
+    return judged
 
 
-def _fitted(earlier: Subject, settings: Training, tested: int) -> KindModel:
-    return fit_kind(earlier, settings) if tested >= ENOUGH else fit_by_habit(earlier)
+def _fitted(earlier: Subject, settings: Training, tested: int, progress: Report) -> Judged:
+    if tested < ENOUGH:
+        return Judged(fit_by_habit(earlier), settled(settings))
+    found = chosen(earlier, settings, progress)
+    return Judged(fit_kind(earlier, found), found)
+
+
+def _learned(kind: Kind, found: Judged, settings: Training) -> dict[Kind, dict[str, JsonValue]]:
+    """What the settings left open, or were searched for, and what was found for a kind; nothing where all stayed."""
+    before, after = settled(settings).model_dump(mode="json"), found.settings.model_dump(mode="json")
+    new = {name: value for name, value in after.items() if value != before[name]}
+    return {kind: new} if new else {}
+
+
+def _told(learned: dict[Kind, dict[str, JsonValue]]) -> list[str]:
+    """What was found, for people."""
+    return [
+        f"{kind}: learned on the log: {', '.join(f'{name} = {value}' for name, value in found.items())}."
+        for kind, found in learned.items()
+    ]
 
 
 def rankings_of(murmeli: Ranking, earlier: Subject) -> dict[str, Ranking]:
@@ -259,6 +299,7 @@ def _publish(kinds: dict[Kind, KindModel], registry: Registry, settings: Setting
         configuration=settings.training.model_dump(mode="json"),
         log=outcome.log,
         kinds=model_kinds(model),
+        learned=outcome.learned,
         metrics={kind: list[JsonValue](rows) for kind, rows in outcome.judgements.items()},
     )
     outcome.version = registry.publish(MAIN, model_arrays(model), manifest)

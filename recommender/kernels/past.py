@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recommender.kernels.compiled import compiled
-from recommender.types import MINUTE, IntArray
+from recommender.types import MINUTE, BoolArray, IntArray
 
 Words = npt.NDArray[np.int64]
 """Events as whole numbers, shape (n, 5): time; key; item; seq and type; channel, zone and position."""
@@ -57,43 +57,31 @@ def position(table: Places, codes: IntArray, code: int) -> int:
     return int(table[cell])
 
 
-@compiled("i2 j1 i1 i0 i0 i0")
-def uses(events: Words, table: Places, codes: IntArray, taken_back: int, dismissed: int, shown: int) -> IntArray:
-    """Shape (4, t): of each use, its item's position, time, minute of the local week, channel; oldest first.
+@compiled("i2 b1 j1 i1 i0 i0 i0")
+def uses(
+    events: Words, kept: BoolArray, table: Places, codes: IntArray, taken_back: int, dismissed: int, shown: int
+) -> IntArray:
+    """Shape (5, t): of each use, its item's position, time, minute of the local week, channel, type; oldest first.
 
-    table: `index` of the codes.
-
-    A return, type `taken_back`, takes back the latest use of its item that is not yet taken back, whenever it was sent.
+    kept: shape (n,), which events are uses that were not taken back; empty where no use was. table: `index` of the
+    codes. taken_back, dismissed, shown: the types that are no use.
     """
     n = events.shape[0]
-    found = np.empty((4, n), np.int64)
-    owed, returns = np.zeros(0, np.int64), 0
+    found, count = np.empty((5, n), np.int64), 0
     for at in range(n):
-        if events[at, 3] >> _HIGH == taken_back:
-            returns += 1
-    if returns:
-        owed = np.zeros(codes.size, np.int64)
-        for at in range(n):
-            item = position(table, codes, events[at, 2]) if events[at, 3] >> _HIGH == taken_back else -1
-            if item >= 0:
-                owed[item] += 1
-    free = n
-    for at in range(n - 1, -1, -1):
         type_ = events[at, 3] >> _HIGH
-        if type_ in (taken_back, dismissed, shown):
+        if type_ in (taken_back, dismissed, shown) or (kept.size and not kept[at]):
             continue
         item = position(table, codes, events[at, 2])
         if item < 0:
             continue
-        if returns and owed[item] > 0:
-            owed[item] -= 1
-            continue
-        free -= 1
         zone = (events[at, 4] << 16) >> 48
-        found[0, free], found[1, free] = item, events[at, 0]
-        found[2, free] = (events[at, 0] // MINUTE + zone + MONDAY) % WEEK
-        found[3, free] = (events[at, 4] << _HIGH) >> _HIGH
-    return found[:, free:].copy()
+        found[0, count], found[1, count] = item, events[at, 0]
+        found[2, count] = (events[at, 0] // MINUTE + zone + MONDAY) % WEEK
+        found[3, count] = (events[at, 4] << _HIGH) >> _HIGH
+        found[4, count] = type_
+        count += 1
+    return found[:, :count].copy()
 
 
 @compiled("i1 i1 i0")
@@ -140,9 +128,10 @@ def runs(item: IntArray, depth: int) -> tuple[IntArray, IntArray]:
     return run, count
 
 
-@compiled("i2 j1 i1 i0 i0 i0 i1 i0")
+@compiled("i2 b1 j1 i1 i0 i0 i0 i1 i0")
 def recall(
     events: Words,
+    kept: BoolArray,
     table: Places,
     codes: IntArray,
     taken_back: int,
@@ -152,7 +141,7 @@ def recall(
     depth: int,
 ) -> tuple[IntArray, IntArray, IntArray, IntArray, IntArray]:
     """What `uses` gives; `places` of these uses and of `older`, as two arrays; and `runs` of them, in one call."""
-    used = uses(events, table, codes, taken_back, dismissed, shown)
+    used = uses(events, kept, table, codes, taken_back, dismissed, shown)
     at, place, older_place = places(used[0], older, codes.size)
     run, met = runs(used[0], depth)
     return used, at, np.concatenate((place, older_place)), run, met

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from recommender.counting import saturate
 from recommender.features import used
 from recommender.history import Query
 from recommender.sources.base import Scores
@@ -18,23 +19,33 @@ HEAD = 100
 """A customer's score is measured in units of the distance from the best item to the one at this place."""
 
 
-def saturate(count: FloatArray) -> FloatArray:
-    """How much a count of uses says of a liking: 1 for the first, ever less for each further one."""
-    return 1 + np.log(count)
-
-
 def usage(query: Query, size: int) -> tuple[IntArray, FloatArray]:
-    """Which of the first `size` items the customer used, ascending, and the weight of each: shapes (t,), (t,)."""
-    met = used(query)
+    """Which of the first `size` items the customer used, ascending, and the weight of each: shapes (t,), (t,).
+
+    What counts nothing is left out, as if it had not been used.
+    """
     if "usage" not in query.memo:
+        query.memo["usage"] = _weights(query)
+    at, weight = cast(tuple[IntArray, FloatArray], query.memo["usage"])
+    cut = at.size if size == query.items.codes.size else int(np.searchsorted(at, size))
+    return at[:cut], weight[:cut]
+
+
+def _weights(query: Query) -> tuple[IntArray, FloatArray]:
+    met, history, counting = used(query), query.history, query.items.counting
+    if counting is None:
         from recommender.kernels.linear import counts
 
-        query.memo["usage"] = saturate(counts(met.place, met.older_place, query.history.older_count, met.at.size))
-    weight = cast(FloatArray, query.memo["usage"])
-    if size == query.items.codes.size:
-        return met.at, weight
-    cut = int(np.searchsorted(met.at, size))
-    return met.at[:cut], weight[:cut]
+        return met.at, saturate(counts(met.place, met.older_place, history.older_count, met.at.size))
+    age = query.context.now - history.time
+    count = np.bincount(met.place, counting.weigh(history.type, age), met.at.size)
+    if met.older_place.size:
+        oldest = np.full(met.older_place.size, age.max(initial=0))
+        older = history.older_count * counting.weigh(history.older_type, oldest)
+        count = count + np.bincount(met.older_place, older, met.at.size)
+    weight = saturate(count.astype(np.float32))
+    heard = weight > 0
+    return met.at[heard], weight[heard]
 
 
 def scaled(values: FloatArray, size: int) -> Scores:

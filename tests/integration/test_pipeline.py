@@ -23,15 +23,18 @@ from recommender.stores.memory import MemoryStore
 from recommender.types import DAY, FloatArray, IntArray, Kind
 from tests.contracts.worlds import Event, batch
 from tests.integration.serving_world import client_of, site_of
+from training import pipeline
 from training.dataset import extract
-from training.evaluation import before, model_ranking, popularity_of, row_of
-from training.fit.kind import held_back
+from training.evaluation import Report, before, model_ranking, popularity_of, row_of
+from training.fit.kind import Subject, held_back
 from training.judge import judge, questions_of
 from training.pipeline import Outcome, evaluate, subjects_of, train
+from training.search import changed, settled
 
 HOUR = 3_600_000
 STRONG = ("crm", "id")
 SMALL = Settings(training=Training(factors=4, iterations=2, threads=1))
+FADING = Settings(training=SMALL.training.model_copy(update={"half_life": 2.0, "type_weights": {"view": 0.4}}))
 ROUND = ("balance", "pay-bill", "receipt")
 """What everybody does, in this order, over and over: what comes next is known after every step."""
 
@@ -264,12 +267,40 @@ def asked(events: Sequence[Event], kind: Kind) -> Iterator[tuple[Query, Store]]:
 @pytest.mark.parametrize("kind", list(Kind))
 def test_what_is_judged_is_what_is_served(tmp_path: Path, everything: list[Event], kind: Kind) -> None:
     trained(store_of(everything, LINKS), tmp_path)
-    model = load_model(Registry(tmp_path / "models"))
+    compare(tmp_path, everything, kind)
+
+
+def test_uses_that_count_by_type_and_age_count_so_when_served(tmp_path: Path) -> None:
+    events = [*world(20, kinds=[Kind.CONTENT]), *PERSON]
+    trained(store_of(events, LINKS), tmp_path, FADING)
+    assert load_model(Registry(tmp_path / "models")).kinds[Kind.CONTENT].counting is not None
+    compare(tmp_path, events, Kind.CONTENT)
+
+
+def test_what_was_learned_of_the_settings_is_told_and_kept_with_the_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def learn(_subject: Subject, settings: Training, _progress: Report) -> Training:
+        return changed(settled(settings), {"half_life": 3.0})
+
+    monkeypatch.setattr(pipeline, "chosen", learn)
+    outcome = trained(store_of(world(20, kinds=[Kind.CONTENT])), tmp_path)
+    assert outcome.document()["learned"] == {"content": {"half_life": 3.0}}
+    assert "content: learned on the log: half_life = 3.0." in outcome.summary()
+    manifest = Registry(tmp_path / "models").manifest()
+    assert manifest.learned == {Kind.CONTENT: {"half_life": 3.0}}
+    assert manifest.configuration["half_life"] == "learned"
+    assert manifest.arrays["content.counting.half_life"].shape == ()
+
+
+def compare(home: Path, events: list[Event], kind: Kind) -> None:
+    """What a home's model says to each question, as the judges compute it and as an answer gives it."""
+    model = load_model(Registry(home / "models"))
     compared = 0
-    for query, store in asked(everything, kind):
+    for query, store in asked(events, kind):
         expected = replayed(model.kinds[kind], query)
         for customer in ("crm:me", "web:me", "id:other"):
-            found = served(store, tmp_path / "models", query, customer)
+            found = served(store, home / "models", query, customer)
             assert {item: found[item] for item in expected} == pytest.approx(expected, abs=1e-6)
         compared += 1
     assert compared == sum(e.kind is kind and e.type not in ("return", "dismiss") for e in PERSON)

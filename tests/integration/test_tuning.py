@@ -14,10 +14,13 @@ from recommender.types import DAY, Kind
 from tests.contracts.worlds import Event
 from tests.integration.test_pipeline import store_of
 from training.dataset import extract
+from training.evaluation import before
+from training.fit.kind import held_back
 from training.fit.neighbours import NeighbourSettings, fit_neighbours
-from training.pipeline import subjects_of
+from training.pipeline import TEST, subjects_of
+from training.search import quality, slice_of
 from training.tuning import FILE as FILE_OF_TRIALS
-from training.tuning import Tuned, quality, slice_of, tune, write_training
+from training.tuning import Tuned, tune, write_training
 
 QUICK = Settings(training=Training(factors=4, iterations=2, threads=1))
 
@@ -43,10 +46,10 @@ def test_a_search_that_was_stopped_goes_on_and_the_same_search_finds_the_same(tm
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
     first = search(store, tmp_path / "one")
-    assert [row["trials"] for row in first.rows] == [3, 3]
+    assert [row["trials"] for row in first.rows] == [3, 3, 3]
     assert search(store, tmp_path / "two").rows == first.rows
     assert search(store, tmp_path / "one").rows == first.rows
-    assert [row["trials"] for row in search(store, tmp_path / "one", trials=4).rows] == [4, 4]
+    assert [row["trials"] for row in search(store, tmp_path / "one", trials=4).rows] == [4, 4, 4]
 
 
 def test_a_search_leaves_settings_that_are_bad_and_says_what_is_better(tmp_path: Path) -> None:
@@ -64,7 +67,7 @@ def test_a_search_leaves_settings_that_are_bad_and_says_what_is_better(tmp_path:
 def test_pages_ask_for_what_was_not_used_before_and_not_for_what_a_model_is_judged_by(clock: bool) -> None:
     store = store_of(shelf(clock=clock))
     subject = next(s for s in subjects_of(store, extract(store)) if s.kind is Kind.CONTENT)
-    part = slice_of(subject, 7)
+    part = slice_of(before(subject, held_back(subject, TEST, 7)), 7)
     assert part.asked
     assert not part.repeats
     if clock:
@@ -102,6 +105,14 @@ def test_better_settings_are_written_and_comments_stay(tmp_path: Path) -> None:
     write_training(path, {"alpha": 2.5})
     assert path.read_text(encoding="utf-8") == "# ours\n[training]\nfactors = 8 # small\nalpha = 2.5\n"
     assert load_settings(tmp_path).training == Training(factors=8, alpha=2.5)
+
+
+def test_weights_of_event_types_are_written_beside_those_that_are_there(tmp_path: Path) -> None:
+    path = tmp_path / FILE
+    write_training(path, {"type_weights.view": 0.1, "half_life": 9.0})
+    write_training(path, {"type_weights.click": 0.5, "graph_waves": 40})
+    expected = Training(type_weights={"view": 0.1, "click": 0.5}, half_life=9, graph_waves=40)
+    assert load_settings(tmp_path).training == expected
 
 
 def test_a_home_without_settings_gets_the_commented_file(tmp_path: Path) -> None:

@@ -6,18 +6,20 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from recommender.bundle import Array, KindEntry, Manifest, read_bundle
+from recommender.counting import Counting
 from recommender.errors import ArtefactError
 from recommender.history import Context, History, Items, Query
 from recommender.layer import Layer
 from recommender.model import Model, PackedTexts, model_arrays, model_from, model_kinds, untrained
 from recommender.ranker import ROWS
 from recommender.registry import Registry
-from recommender.types import FloatArray, Kind
+from recommender.types import USE, FloatArray, Kind
 from tests.contracts.models import BANK, bank, manifest_of
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -70,6 +72,30 @@ def test_a_model_s_arrays_are_those_of_the_disk_not_copies(tmp_path: Path) -> No
     part = reload(bank(), tmp_path).kinds[Kind.FEATURE]
     assert not part.codes.flags.owndata
     assert not part.ranker.weights.flags.owndata
+
+
+def counting() -> Model:
+    """The bank, its first event type half as much worth, and all fading."""
+    part = bank().kinds[Kind.FEATURE]
+    how = Counting(np.array([USE]), np.array([0.5], np.float32), np.array(9, np.float32))
+    return Model({**bank().kinds, Kind.FEATURE: replace(part, counting=how)})
+
+
+def test_how_uses_count_is_published_and_none_of_it_where_all_count_alike(tmp_path: Path) -> None:
+    found = reload(counting(), tmp_path).kinds[Kind.FEATURE].counting
+    assert found is not None
+    assert (found.types.tolist(), found.weight.tolist(), float(found.half_life)) == ([USE], [0.5], 9)
+    assert [name for name in model_arrays(bank()) if ".counting." in name] == []
+    assert model_from(model_arrays(bank()), manifest_of(bank()), "main/1").kinds[Kind.FEATURE].counting is None
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("weight", np.ones(2)), ("half_life", np.array(-1.0)), ("types", np.ones((1, 1)))]
+)
+def test_a_way_to_count_that_does_not_fit_is_refused(field: str, value: npt.NDArray[np.float64]) -> None:
+    arrays = model_arrays(counting()) | {f"feature.counting.{field}": value}
+    with pytest.raises(ArtefactError, match="event types"):
+        model_from(arrays, manifest_of(counting()), "main/1")
 
 
 def layered() -> Model:

@@ -52,7 +52,7 @@ class GraphSettings:
     @classmethod
     def of(cls, settings: Training) -> "GraphSettings":
         """What a site's settings say of it."""
-        return cls(seed=settings.seed)
+        return cls(settings.graph_waves or None, seed=settings.seed)
 
 
 def fit_graph(weights: Matrix, settings: GraphSettings = GraphSettings(), threads: int = 2) -> Graph:

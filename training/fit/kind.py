@@ -5,17 +5,18 @@ from functools import partial
 
 import numpy as np
 
-from recommender.history import Items
+from recommender.counting import Counting
+from recommender.history import Items, counted
 from recommender.model import KindModel, by_habit, column_names, weights_by_hand
 from recommender.ranker import Ranker
-from recommender.settings import Training
+from recommender.settings import LEARNED, Training
 from recommender.sources.base import Source
 from recommender.sources.habit import Habit
 from recommender.sources.popularity import Popularity
 from recommender.sources.repeats import Repeats
 from recommender.sources.sets import Sets
 from recommender.sources.transitions import Transitions
-from recommender.types import DAY, BoolArray, Kind, is_use
+from recommender.types import DAY, BoolArray, Kind, code32, is_use
 from training.dataset import Log
 from training.fit.content import fit_content, fit_linear, seeking_novelty
 from training.fit.matrix import user_items
@@ -67,16 +68,18 @@ def fit_kind(subject: Subject, settings: Training) -> KindModel:
     and `fit_ranker`). For those weights the sources are fitted on older parts
     alone, so that they are judged on what they have not seen.
     """
-    log, items = subject.log, subject.items
     if np.count_nonzero(subject.uses) < ENOUGH:
         return fit_by_habit(subject)
     if not subject.clocked:
         return _fit_unordered(subject, settings)
+    log, items = subject.log, subject.items
     if subject.kind is Kind.CONTENT:
+        items = counted(items, counting_of(settings))
         sources, ranker = fit_pages(
             log, items, partial(fit_page_sources, items=items, settings=settings), settings.seed
         )
-        return KindModel(items.codes, items.ids, sources, reach_new(seeking_novelty(ranker, settings.novelty)))
+        ranker = reach_new(seeking_novelty(ranker, settings.novelty))
+        return KindModel(items.codes, items.ids, sources, ranker, items.counting)
     ranker = fit_ranker(log, items, partial(fit_sources, items=items, settings=settings), seed=settings.seed)
     sources = fit_sources(log, items, settings)
     return KindModel(items.codes, items.ids, sources, reach_new(ranker))
@@ -102,6 +105,20 @@ def _fit_unordered(subject: Subject, settings: Training) -> KindModel:
     return KindModel(subject.items.codes, subject.items.ids, sources, reach_new(ranker))
 
 
+def counting_of(settings: Training) -> Counting | None:
+    """How much a use counts by these settings, what is to be learned taken as all alike; None where all count alike."""
+    weights = {} if settings.type_weights == LEARNED else settings.type_weights
+    half_life = 0.0 if settings.half_life == LEARNED else settings.half_life
+    if not half_life and all(weight == 1 for weight in weights.values()):
+        return None
+    listed = sorted((code32(name), weight) for name, weight in weights.items())
+    return Counting(
+        np.array([code for code, _ in listed], np.int64),
+        np.array([weight for _, weight in listed], np.float32),
+        np.array(half_life, np.float32),
+    )
+
+
 def fit_by_habit(subject: Subject) -> KindModel:
     """Habit and popularity, blended by hand: where there is too little to learn from."""
     return by_habit(subject.items.codes, subject.items.ids, fit_popularity(subject.log, subject.items))
@@ -109,19 +126,19 @@ def fit_by_habit(subject: Subject) -> KindModel:
 
 def refit(model: KindModel, subject: Subject, settings: Training) -> KindModel:
     """The same blend over the same sources, these fitted anew on another log."""
-    log, items = subject.log, subject.items
+    log, items = subject.log, counted(subject.items, model.counting)
     names = {source.name for source in model.sources}
     if names == {Habit.name, Popularity.name}:
         return fit_by_habit(subject)
     if Repeats.name in names:
-        return KindModel(items.codes, items.ids, fit_page_sources(log, items, settings), model.ranker)
+        return replace(model, codes=items.codes, ids=items.ids, sources=fit_page_sources(log, items, settings))
     if Transitions.name in names:
-        return KindModel(items.codes, items.ids, fit_sources(log, items, settings), model.ranker)
+        return replace(model, codes=items.codes, ids=items.ids, sources=fit_sources(log, items, settings))
     habit = [Habit()] if Habit.name in names else []
     anew = (
         refit_visitors(model.sources, log, items, settings) if Sets.name in names else fit_linear(log, items, settings)
     )
-    return KindModel(items.codes, items.ids, (*habit, *anew), model.ranker)
+    return replace(model, codes=items.codes, ids=items.ids, sources=(*habit, *anew))
 
 
 def fit_sources(log: Log, items: Items, settings: Training) -> tuple[Source, ...]:

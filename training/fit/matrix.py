@@ -4,9 +4,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from recommender.history import Items
-from recommender.sources.usage import Matrix, saturate
-from recommender.types import RETURN, IntArray, is_use
+from recommender.counting import saturate
+from recommender.history import Items, kept_uses, older_uses
+from recommender.sources.usage import Matrix
+from recommender.types import IntArray
 from training.dataset import Log
 
 Values = npt.NDArray[np.float64]
@@ -18,28 +19,34 @@ NUMBERS = 20_000_000
 def user_items(log: Log, items: Items) -> Matrix:
     """Customers x items: how often each was used, what was returned taken back; nothing where never.
 
-    Row c holds what `history_of` makes of customer c's profile, counted.
+    Row c holds what `history_of` makes of customer c's profile, counted as `usage` counts it at the end of the log.
     """
-    who, older = log.who, np.repeat(np.arange(log.customers), np.diff(log.count_starts))
-    ones = np.ones(log.events.size, np.int64)
-    used = _count(log, items, who, log.events["item"], np.where(is_use(log.events["type"]), ones, 0))
-    back = _count(log, items, who, log.events["item"], np.where(log.events["type"] == RETURN, ones, 0))
-    counted = log.counts["count"].astype(np.int64)
-    used_before = np.where(is_use(log.counts["type"]), counted, 0)
-    returned_before = np.where(log.counts["type"] == RETURN, counted, 0)
-    recent = (used - back).maximum(0)
-    before = _count(log, items, older, log.counts["item"], used_before - returned_before).maximum(0)
-    count = sparse.csr_array(recent + before, dtype=np.float32)
-    count.eliminate_zeros()
-    count.sort_indices()
-    return count
+    size, counting = items.codes.size, items.counting
+    who, events = log.who, log.events
+    pair = _pairs(who, items.positions(events["item"]), size)
+    used = kept_uses(pair, events["type"])
+    older_who = np.repeat(np.arange(log.customers), np.diff(log.count_starts))
+    older, count, commonest = older_uses(_pairs(older_who, items.positions(log.counts["item"]), size), log.counts)
+    each: Values = np.ones(np.count_nonzero(used))
+    before: Values = count.astype(np.float64)
+    if counting is not None:
+        now, time = log.span[1], events["time"][used]
+        each = counting.weigh(events["type"][used], now - time)
+        oldest = np.full(log.customers, now)
+        np.minimum.at(oldest, who[used], time)
+        before = before * counting.weigh(commonest, now - oldest[older // max(size, 1)])
+    pair, weight = np.concatenate([pair[used], older]), np.concatenate([each, before])
+    shape = (log.customers, size)
+    found = sparse.coo_array((weight, (pair // max(size, 1), pair % max(size, 1))), shape=shape)
+    counts = found.tocsr().astype(np.float32)
+    counts.eliminate_zeros()
+    counts.sort_indices()
+    return counts
 
 
-def _count(log: Log, items: Items, who: IntArray, code: IntArray, count: IntArray) -> "sparse.csr_array":
-    position = items.positions(code)
-    kept = (position >= 0) & (count != 0)
-    shape = (log.customers, items.codes.size)
-    return sparse.coo_array((count[kept], (who[kept], position[kept])), shape=shape).tocsr()
+def _pairs(who: IntArray, position: IntArray, size: int) -> IntArray:
+    """A number for each item of each customer, -1 for items of another kind."""
+    return np.where(position >= 0, who * size + position, -1)
 
 
 def total(matrix: "sparse.csr_array[np.floating, tuple[int, int]]", axis: int) -> Values:
@@ -65,7 +72,7 @@ def power(values: Values, exponent: float) -> Values:
 def weights_of(counts: Matrix) -> Matrix:
     """The same matrix with each count as the weight that `usage` gives it."""
     weights = counts.copy()
-    weights.data = saturate(counts.data).astype(np.float32)
+    weights.data = saturate(counts.data)
     return weights
 
 

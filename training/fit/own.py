@@ -23,7 +23,8 @@ from training.fit.matrix import user_items, weights_of
 class Interactions:
     """What one kind's log says, as an estimator of another library wants it. Customers and items are row numbers.
 
-    user_items: customers x items, the weight of each pair that was used, 1 + log(uses). ids: the items' ids.
+    user_items: customers x items, the weight of each pair that was used: 1 + log(uses), where all uses count alike (see
+    recommender/counting.py). ids: the items' ids.
     customer, item, time: shape (n,), every use, customer by customer in order of time; time in milliseconds UTC.
     tokens: items x tokens, 1 where an item has that attribute or title word.
     """
