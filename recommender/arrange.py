@@ -7,7 +7,7 @@ import numpy as np
 
 from recommender import top
 from recommender.history import Items
-from recommender.stability import GONE, settle
+from recommender.stability import STEEPNESS
 from recommender.types import BoolArray, FloatArray, IntArray
 
 POOL = 5
@@ -47,11 +47,16 @@ def fill(
             if not best.size:
                 first, own = offer, more.size
             best = np.concatenate([best, more])
-    if not pins and (stability == 0 or last is None or last.size == 0 or best.size == 0):
+    calm = stability > 0 and last is not None and last.size > 0
+    if best.size + pinned.size == 0 or not (pins or calm):
         return best
-    size = best.size + pinned.size
-    fixed = _places(pins[:k], size)
-    return _settled(first, best, own, pinned, fixed, stability, np.zeros(0, np.int64) if last is None else last)
+    from recommender.kernels.calm import NOTHING, hold
+
+    there = np.full(best.size + pinned.size, NOTHING)
+    for place, at in _places(pins[:k], there.size).items():
+        there[place] = at
+    before = np.zeros(0, np.int64) if last is None else last
+    return hold(best, own, there, before, first.open, first.appeal, stability**STEEPNESS)
 
 
 def _best(offer: Offer, open_: BoolArray, items: Items, k: int, diversity: float) -> IntArray:
@@ -109,20 +114,6 @@ def _places(pins: Sequence[tuple[int, int]], size: int) -> dict[int, int]:
         free = min(place, free - 1)
         fixed[free] = at
     return fixed
-
-
-def _settled(
-    offer: Offer, best: IntArray, own: int, pinned: IntArray, fixed: dict[int, int], stability: float, last: IntArray
-) -> IntArray:
-    """The page, calm and with its pins; of `best` the first `own` are the place's own, the others fill up."""
-    before = np.where((last >= 0) & offer.open[last], last, GONE)
-    weight = np.zeros(offer.open.size, np.float32)
-    if own:
-        met = np.concatenate([before[before >= 0], best, pinned])
-        weight[met] = np.exp(np.minimum(offer.appeal[met] - offer.appeal[best[:own]].max(), 0))
-    weight[best[own:]] = 0
-    page = settle(np.concatenate([best, pinned]).tolist(), weight, before.tolist(), stability, fixed)
-    return np.array(page, np.int64)
 
 
 def _without(open_: BoolArray, *parts: IntArray) -> BoolArray:

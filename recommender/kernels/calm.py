@@ -4,7 +4,7 @@ import numpy as np
 
 from recommender.kernels.compiled import compiled
 from recommender.stability import GONE
-from recommender.types import FloatArray, IntArray
+from recommender.types import BoolArray, FloatArray, IntArray
 
 NOTHING = -2
 """Stands where nothing does: for a place without a pin, for no rival."""
@@ -99,3 +99,45 @@ def settle(best: IntArray, probability: FloatArray, kept: IntArray, share: float
         if gain > most:
             chosen, most = page, gain
     return chosen
+
+
+@compiled("i1 i0 i1 i1 b1 f1 d0")
+def hold(
+    best: IntArray, own: int, pins: IntArray, last: IntArray, open_: BoolArray, appeal: FloatArray, share: float
+) -> IntArray:
+    """The page to show in a slot: calm, and with its pins.
+
+    best: the items to show beside the pins, of which the first `own` are the place's own; the others fill up and are
+    worth nothing. pins: as long as the page, NOTHING where there is none. last: the page before, GONE where an item is
+    not known any more. open_, appeal: of all items. share: see `settle`; 0 where nothing need stay.
+    """
+    size, worth = pins.size, np.zeros(appeal.size, np.float32)
+    plain, kept = np.empty(size, np.int64), np.full(size, GONE)
+    plain[: best.size] = best
+    count = best.size
+    for item in pins:
+        if item != NOTHING:
+            plain[count] = item
+            count += 1
+    if share == 0 or last.size == 0:
+        count = 0
+        for place in range(size):
+            kept[place] = pins[place] if pins[place] != NOTHING else best[count]
+            count += pins[place] == NOTHING
+        return kept
+    for place in range(min(size, last.size)):
+        if last[place] >= 0 and open_[last[place]] and not among(pins, last[place]):
+            kept[place] = last[place]
+    for place in range(size):
+        kept[place] = pins[place] if pins[place] != NOTHING else kept[place]
+    if own:
+        most = appeal[best[0]]
+        for item in best[:own]:
+            most = max(most, appeal[item])
+        for items in (plain, kept):
+            for item in items:
+                if item >= 0:
+                    worth[item] = np.exp(min(appeal[item] - most, np.float32(0)))
+    for item in best[own:]:
+        worth[item] = 0
+    return settle(plain, worth, kept, share, pins)

@@ -58,6 +58,21 @@ def scale(rows: FloatArray, size: int, head: int) -> FloatArray:
     return full
 
 
+@compiled("i1 i1 f1 i1 f1 i0 i0 i0", "i1 j1 f1 i1 f1 i0 i0 i0")
+def summed(
+    starts: IntArray,
+    column: npt.NDArray[np.int32] | IntArray,
+    weight: FloatArray,
+    rows: IntArray,
+    factor: FloatArray,
+    columns: int,
+    size: int,
+    head: int,
+) -> FloatArray:
+    """`add_rows`, on the common scale: see `scale`."""
+    return scale(add_rows(starts, column, weight, rows, factor, columns).reshape(1, columns), size, head)
+
+
 @compiled("F2")
 def solve(system: FloatArray) -> None:
     """Put the solution of t equations into their last column, by Gauss, with partial pivoting; system: (t, t + 1)."""
@@ -110,9 +125,9 @@ def fold_in_few(factors: FloatArray, rows: IntArray, confidence: FloatArray, inv
     return customer
 
 
-@compiled("f2 i1 f1")
-def scores_among(products: FloatArray, rows: IntArray, confidence: FloatArray) -> FloatArray:
-    """The scores of all items by `Factors` for who used the items `rows`: as `fold_in_few` finds, times the factors.
+@compiled("f2 i1 f1 i0 i0")
+def scores_among(products: FloatArray, rows: IntArray, confidence: FloatArray, size: int, head: int) -> FloatArray:
+    """What `Factors` says to who used the items `rows`, as `fold_in_few` finds, times the factors; see `scale`.
 
     products: shape (n, n), of all items' factors by the inverse.
     """
@@ -126,7 +141,7 @@ def scores_among(products: FloatArray, rows: IntArray, confidence: FloatArray) -
     for row in range(t):
         for one in range(n):
             scores[one] += system[row, t] * products[rows[row], one]
-    return scores
+    return scale(scores.reshape(1, n), size, head)
 
 
 @compiled("i1 i1 i1 i0")
@@ -140,7 +155,7 @@ def counts(place: IntArray, older_place: IntArray, older_count: IntArray, size: 
     return count
 
 
-@compiled("i1 i1 f1 i1 i1 f1 i1 f1 i0 i0 i0")
+@compiled("i1 i1 f1 i1 i1 f1 i1 f1 i0 i0 i0 i0")
 def through(
     starts: IntArray,
     column: IntArray,
@@ -153,11 +168,13 @@ def through(
     most: int,
     between: int,
     size: int,
+    head: int,
 ) -> FloatArray:
-    """`add_rows` of one matrix, of whose result the `most` strongest are the rows of another: shape (size,).
+    """`add_rows` of one matrix, of whose result the `most` strongest are the rows of another; see `scale`.
 
     between: how many columns the first has, and rows the second.
     """
     found = add_rows(starts, column, weight, rows, factor, between)
     strongest = np.sort(best(found, most))
-    return add_rows(back_starts, back_column, back_weight, strongest, found[strongest], size)
+    found = add_rows(back_starts, back_column, back_weight, strongest, found[strongest], size)
+    return scale(found.reshape(1, size), size, head)

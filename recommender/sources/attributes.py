@@ -1,7 +1,7 @@
 """Attributes: more of the same kind, also where nobody used it yet."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import ClassVar, NamedTuple
 
@@ -10,7 +10,7 @@ from scipy import sparse
 
 from recommender.history import Items, Query
 from recommender.sources.base import Scores
-from recommender.sources.usage import Matrix, scaled, usage
+from recommender.sources.usage import HEAD, Matrix, usage
 from recommender.types import FloatArray, IntArray
 
 TASTES = 64
@@ -45,8 +45,8 @@ class Attributes:
         size = query.items.codes.size
         by_item, by_token = _described(self, query.items)
         rows, weight = usage(query, size)
-        found = through(*by_item, *by_token, rows, weight, TASTES, by_token.starts.size - 1, size)
-        return replace(scaled(found, size), known=False)
+        found = through(*by_item, *by_token, rows, weight, TASTES, by_token.starts.size - 1, size, HEAD)
+        return Scores(found, None, np.zeros(1, np.float32))
 
     def weight_of(self, tokens: IntArray) -> FloatArray:
         """The weight of each of these tokens."""

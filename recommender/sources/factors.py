@@ -10,7 +10,7 @@ import numpy as np
 from recommender.history import Query
 from recommender.scan import products
 from recommender.sources.base import Scores
-from recommender.sources.usage import scaled, usage
+from recommender.sources.usage import HEAD, on_scale, scaled, usage
 from recommender.types import FloatArray, IntArray
 
 FEW = 1_000
@@ -55,7 +55,8 @@ class Factors:
         from recommender.kernels.linear import scores_among
 
         rows, weight = self._used(query)
-        return scaled(scores_among(_products_of(self), rows, weight * self.alpha), query.items.codes.size)
+        size = query.items.codes.size
+        return on_scale(scores_among(_products_of(self), rows, weight * self.alpha, size, HEAD))
 
     def _used(self, query: Query) -> tuple[IntArray, FloatArray]:
         """Which of the known items the customer used, and how much each counts."""

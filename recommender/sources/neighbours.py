@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from recommender.history import Query
 from recommender.sources.base import Scores
-from recommender.sources.usage import Places, scaled, usage
+from recommender.sources.usage import HEAD, Places, on_scale, usage
 from recommender.types import FloatArray, IntArray
 
 
@@ -33,8 +33,9 @@ class Neighbours:
         return [self._score(query) for query in queries]
 
     def _score(self, query: Query) -> Scores:
-        from recommender.kernels.linear import add_rows
+        from recommender.kernels.linear import summed
 
         known = self.starts.size - 1
         rows, weight = usage(query, known)
-        return scaled(add_rows(self.starts, self.item, self.weight, rows, weight, known), query.items.codes.size)
+        size = query.items.codes.size
+        return on_scale(summed(self.starts, self.item, self.weight, rows, weight, known, size, HEAD))

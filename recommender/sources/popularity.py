@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar
 
 import numpy as np
@@ -31,7 +32,11 @@ class Popularity:
     def score(self, queries: Sequence[Query]) -> list[Scores]:
         if not queries:
             return []
-        known, size = self.log_share.size, queries[0].items.codes.size
-        late = np.full(size - known, self.new, np.float32)
-        values = np.concatenate([self.log_share, late]) if late.size else self.log_share
-        return [Scores(values[None], None, np.reshape(self.new, 1), known=True)] * len(queries)
+        return [_scores(self, queries[0].items.codes.size)] * len(queries)
+
+
+@lru_cache(maxsize=8)  # the same for every question; immutable, and hashed by identity
+def _scores(source: Popularity, size: int) -> Scores:
+    late = np.full(size - source.log_share.size, source.new, np.float32)
+    values = np.concatenate([source.log_share, late]) if late.size else source.log_share
+    return Scores(values[None], None, np.reshape(source.new, 1), known=True)

@@ -55,5 +55,9 @@ def scaled(values: FloatArray, size: int) -> Scores:
     """
     from recommender.kernels.linear import scale
 
-    full = scale(values.reshape(-1, values.shape[-1]), size, HEAD)
-    return Scores(full, None, np.zeros(full.shape[0], np.float32), known=True)
+    return on_scale(scale(values.reshape(-1, values.shape[-1]), size, HEAD))
+
+
+def on_scale(values: FloatArray) -> Scores:
+    """The scores of all items, shape (columns, n), that are on the common scale already."""
+    return Scores(values, None, np.zeros(values.shape[0], np.float32), known=True)
