@@ -171,6 +171,19 @@ def test_networks_are_averaged_as_many_as_the_catalogue_allows(monkeypatch: pyte
     assert fit_sets(used, 7, 5).outward.shape[0] == 2 * sets.HIDDEN
 
 
+def test_two_items_met_together_once_move_each_other_less_and_those_met_often_as_far_as_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    dense = np.zeros((300, 6), np.float32)
+    dense[:150, :2] = dense[150, 2:4] = dense[151:, 4:] = 1
+    used: Matrix = sparse.csr_array(dense)
+    direct = fit_sets(used, 1, 200).direct
+    monkeypatch.setitem(sets.FLOOR, "direct", 1e-8)
+    without = fit_sets(used, 1, 200).direct
+    assert 0 < direct[2, 3] < 0.95 * without[2, 3]
+    assert direct[0, 1] == pytest.approx(without[0, 1], rel=0.02)
+
+
 @pytest.mark.usefixtures("short")
 def test_as_many_steps_are_taken_as_answer_others_best_and_those_weights_are_kept() -> None:
     used = several(200, 9)
