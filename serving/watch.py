@@ -34,7 +34,7 @@ class Watch:
         started, status = time.perf_counter(), 0
         if CAME in scope:
             self._overload.begins(scope[CAME], started)
-        id_ = f"{random.getrandbits(64):016x}"  # noqa: S311 - no secret, and the system's would hand over to other threads
+        id_ = f"{random.getrandbits(64):016x}"  # no secret; asking the system would let other threads in
 
         async def send_with_id(message: Message) -> None:
             nonlocal status
