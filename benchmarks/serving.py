@@ -8,7 +8,7 @@ shown beside it. Features: 200, the model trained for real on a simulated log,
 customers with 500, 4,096 and 16,384 events. Content: see benchmarks/world.py.
 Latency is to be read at half of the rate that saturates the server: 64 clients
 who pause between calls.
-With --folder the homes stay there for the next run; 1000000 items take 2 GB.
+With --folder the homes stay there for the next run; 1000000 items take 3.3 GB.
 """
 
 import argparse
