@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import random
 import re
 import signal
 import subprocess
@@ -88,7 +89,12 @@ def serving(home: Path, workers: int = 1) -> Iterator[Target]:
 
 
 async def load(target: Target, call: Call, connections: int, seconds: float, pause: float = 0.0) -> Seen:
-    """Keep so many connections busy; each pauses so many seconds between two calls, and its first is not counted."""
+    """Keep so many connections busy; each one's first call is not counted.
+
+    pause: seconds between an answer and the next call of a connection, in the mean; drawn at random, so that calls come
+    as those of people who do not know of each other.
+    """
+    draw = random.Random(7)  # noqa: S311 - not a secret
     took: list[float] = []
     wrong, ready, go = 0, 0, asyncio.Event()
     path, body = call
@@ -109,12 +115,14 @@ async def load(target: Target, call: Call, connections: int, seconds: float, pau
         await ask(reader, writer)
         ready += 1
         await go.wait()
+        if pause:
+            await asyncio.sleep(draw.expovariate(1 / pause))
         while time.perf_counter() < started + seconds:
             sent = time.perf_counter()
             wrong += not await ask(reader, writer)
             took.append(time.perf_counter() - sent)
             if pause:
-                await asyncio.sleep(pause)
+                await asyncio.sleep(draw.expovariate(1 / pause))
         writer.close()
 
     clients = [asyncio.create_task(client()) for _ in range(connections)]

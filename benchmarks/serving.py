@@ -6,7 +6,9 @@ The machine is shared with the load generator, so the server's CPU time per call
 is the figure, and its ratio to FastAPI's constant answer; rate and latency are
 shown beside it. Features: 200, the model trained for real on a simulated log,
 customers with 500, 4,096 and 16,384 events. Content: see benchmarks/world.py.
-With --folder the homes stay there for the next run; 1000000 items take 2 GB.
+Latency is to be read at half of the rate that saturates the server: 64 clients
+who pause between calls.
+With --folder the homes stay there for the next run; 1000000 items take 3.3 GB.
 """
 
 import argparse
@@ -22,11 +24,22 @@ import orjson
 
 from benchmarks.load import Call, Seen, Target, load, server, serving
 from benchmarks.measure import print_table
-from benchmarks.world import CUSTOMERS, LENGTHS, customers_of, make_content_home, make_features_home
+from benchmarks.world import (
+    CUSTOMERS,
+    LENGTHS,
+    customers_of,
+    make_content_home,
+    make_features_home,
+    make_page_home,
+)
 
 FLOOR = "from benchmarks.serving import floor; floor()"
 BARE = "from benchmarks.serving import bare; bare()"
 CONNECTIONS = 64
+ON_THE_PAGE = 10_000
+"""Content items, beside 200 features, behind the whole page."""
+SHARE = 0.5
+"""Of the rate at saturation: where a page's latency is measured."""
 PAGE = "/v1/recommend"
 HEAD = ("call", "connections", "calls/s", "server CPU us/call", "ratio", "p50 ms", "p99 ms", "not 200")
 
@@ -96,6 +109,8 @@ def measure(rows: list[list[object]], target: Target, name: str, call: Call, sec
     alone = asyncio.run(load(target, call, 2, seconds / 2))
     rows.append([name, CONNECTIONS, seen.rate, seen.cpu, seen.cpu, seen.p50, seen.p99, seen.wrong])
     rows.append([name, 2, alone.rate, alone.cpu, alone.cpu, alone.p50, alone.p99, alone.wrong])
+    half = asyncio.run(load(target, call, CONNECTIONS, 2 * seconds, CONNECTIONS / (SHARE * seen.rate)))
+    rows.append([f"{name}, half the rate", CONNECTIONS, half.rate, half.cpu, half.cpu, half.p50, half.p99, half.wrong])
     return seen
 
 
@@ -107,6 +122,12 @@ def pages(folder: Path, items: list[int]) -> Iterator[tuple[str, Path, Call, int
     for length in LENGTHS:
         yield f"6 of 200 features, {length:,} events", features, page_of(customers_of(length), ("home.features", 6)), 1
     yield "the same, 500 events, 2 workers", features, page_of(customers_of(500), ("home.features", 6)), 2
+    whole = folder / f"page-{ON_THE_PAGE}"
+    if not whole.exists():
+        make_page_home(whole, features, ON_THE_PAGE)
+    slots = ("home.features", 6), ("home.content", 20)
+    name = f"a whole page: 6 of 200 features and 20 of {ON_THE_PAGE:,} items, filtered, boosted, capped"
+    yield name, whole, page_of(customers_of(500), *slots), 1
     for size in items:
         home = folder / f"content-{size}"
         if not home.exists():

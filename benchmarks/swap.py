@@ -19,7 +19,7 @@ import orjson
 from benchmarks.load import Call, Target, at, load, serving
 from benchmarks.measure import print_table
 from benchmarks.serving import page_of
-from benchmarks.world import CUSTOMERS, make_content_home, publish_content
+from benchmarks.world import CUSTOMERS, in_order, make_content_home, publish_content
 from recommender.registry import MAIN, Registry
 
 CONNECTIONS = 8
@@ -93,7 +93,7 @@ def main() -> None:
         if len(registry.versions()) < 2:
             arrays = registry.load()[0]
             names = [f"item-{number}" for number in range(arrays["content.items.codes"].size)]
-            publish_content(home, _in_order(names), np.random.default_rng(8))
+            publish_content(home, in_order(names), np.random.default_rng(8))
         call = page_of([f"crm:{number}" for number in range(CUSTOMERS)], ("home.content", 20))
         with serving(home) as target:
             most = asyncio.run(load(target, call, CONNECTIONS, 3)).rate
@@ -102,12 +102,6 @@ def main() -> None:
     print_table(("swap", "calls meanwhile", "quiet p99 ms", "p99 ms", "ratio", "failed so far"), rows)
     ratios = sorted(float(str(row[4])) for row in rows)
     print(f"\nThe middle ratio is {ratios[len(ratios) // 2]:.2f}; {rows[-1][-1]} calls failed.")
-
-
-def _in_order(names: list[str]) -> list[str]:
-    from recommender.types import codes64
-
-    return [names[at] for at in np.argsort(codes64(names))]
 
 
 if __name__ == "__main__":

@@ -14,15 +14,18 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from recommender.bundle import Array, LogRange, Manifest
+from recommender.champion import choose
 from recommender.events import Defaults
 from recommender.history import Context
 from recommender.model import KindModel, Model, column_names, model_arrays, model_kinds, untrained
+from recommender.plugins import registry_at
 from recommender.ranker import Ranker
 from recommender.registry import MAIN, Registry
-from recommender.settings import Settings
+from recommender.settings import Settings, load_settings
 from recommender.sources import SOURCES
 from recommender.sources.base import Source, from_arrays
 from recommender.stores import open_store
+from recommender.stores.base import Item
 from recommender.types import FloatArray, Kind, codes64
 
 FEATURES = 200
@@ -100,17 +103,60 @@ def make_content_home(home: Path, items: int) -> None:
     used = rng.choice(items, (CUSTOMERS, USES))
     rows = [(START + n * STEP, f"crm:{who}", names[item]) for who, own in enumerate(used) for n, item in enumerate(own)]
     _import(home, rows, Kind.CONTENT)
-    order = np.argsort(codes64(names))
-    publish_content(home, [names[at] for at in order], rng)
+    publish_content(home, in_order(names), rng)
 
 
-def publish_content(home: Path, names: Sequence[str], rng: Rng) -> int:
-    """Publish a model of these items, in order of their codes, and put it in use; its number."""
+def in_order(names: Sequence[str]) -> list[str]:
+    """Names in the order of their codes, as a model has them."""
+    return [names[at] for at in np.argsort(codes64(names))]
+
+
+def make_page_home(home: Path, features: Path, items: int) -> None:
+    """The features' home with so many content items as well, described, and placements that ask for much."""
+    shutil.copytree(features, home)
+    (home / "murmeli.toml").write_text(_PAGE_SETTINGS, "utf-8")
+    rng, names = np.random.default_rng(7), [f"item-{number}" for number in range(items)]
+    customers = customers_of(500)
+    used = rng.choice(items, (len(customers), USES))
+    rows = [
+        (START + n * STEP, who, names[at]) for who, own in zip(customers, used, strict=True) for n, at in enumerate(own)
+    ]
+    _import(home, rows, Kind.CONTENT)
+    margins = rng.random(items).round(3).tolist()
+    described = [
+        Item(name, Kind.CONTENT, f"About {name}", {"category": f"category-{n % 10}", "margin": margins[n]})
+        for n, name in enumerate(names)
+    ]
+    settings = load_settings(home)
+    with closing(open_store(home, strong=settings.strong)) as store:
+        for at in range(0, items, 1000):
+            store.items.put(described[at : at + 1000])
+    publish_content(home, in_order(names), rng, choose(registry_at(home, settings)).model)
+
+
+_PAGE_SETTINGS = """
+[placements."home.features"]
+kind = "feature"
+size = 6
+
+[placements."home.content"]
+kind = "content"
+size = 20
+filter = 'category in ["category-1", "category-2", "category-3", "category-4", "category-5"] and margin > 0.05'
+boosts = [{when = 'margin > 0.7', by = 1.5}]
+cap = 1000
+implied = true
+"""
+"""The cap is high, so that what is capped does not depend on how long the load lasts; it counts all the same."""
+
+
+def publish_content(home: Path, names: Sequence[str], rng: Rng, beside: Model | None = None) -> int:
+    """Publish a model of these items, in order of their codes, and put it in use; its number. beside: of features."""
     sources = _sources(len(names), rng)
     columns = column_names(sources)
     weights = np.ones((1, len(columns)), np.float32)
     content = KindModel(codes64(names), names, sources, Ranker(columns, weights))
-    model = Model({**untrained().kinds, Kind.CONTENT: content})
+    model = Model({**(beside or untrained()).kinds, Kind.CONTENT: content})
     span = LogRange(first=START, last=START, events=CUSTOMERS * USES, customers=CUSTOMERS)
     manifest = Manifest(code_version="benchmark", seed=7, configuration={}, log=span, kinds=model_kinds(model))
     registry = Registry(home / "models")

@@ -5,6 +5,7 @@ import re
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from threading import Lock
 from types import MappingProxyType
 from typing import Any, overload
@@ -20,6 +21,9 @@ from recommender.types import FloatArray, IntArray, Kind, code64
 
 _WORD = re.compile(r"\w+")
 _NONE = np.zeros(0, np.int64)
+
+_token = lru_cache(20_000)(code64)
+"""Items share most of what they are told of with others."""
 
 MOST_CHANGES = 256
 """Changes of a shelf that are remembered, for who works something out of it."""
@@ -39,7 +43,7 @@ def tokens_of(item: Item) -> IntArray:
     texts = [f"word={word}" for word in _words(item.title or item.id)]
     for name, value in _described(item).items():
         texts += [f"{name}={_class(one)}" for one in (value if isinstance(value, list) else [value])]
-    return np.unique(np.fromiter(map(code64, texts), np.int64))
+    return np.array(sorted(set(map(_token, texts))), np.int64)
 
 
 def pieces_of(item: Item) -> IntArray:
@@ -139,13 +143,14 @@ class Catalogue:
             for kind in Kind if gone is None else (gone.kind,):
                 self._kinds[kind].delete(code64(id_))
                 touched.add(kind)
-        for item in put:
-            self._entries[code64(item.id)] = item
-            self._kinds[item.kind].put(item)
-            touched.add(item.kind)
-        for kind, part in self._kinds.items():  # a deleted item may have come back as another kind meanwhile
-            elsewhere = [code64(item.id) for item in put if item.kind is not kind]
-            if elsewhere and part.leave(elsewhere):
+        coded = {code64(item.id): item for item in put}
+        self._entries.update(coded)
+        for kind, part in self._kinds.items():
+            here = {code: item for code, item in coded.items() if item.kind is kind}
+            elsewhere = coded.keys() - here.keys()  # a deleted item may have come back as another kind meanwhile
+            part.put(here)
+            left = part.leave(list(elsewhere)) if elsewhere else False
+            if here or left:
                 touched.add(kind)
         for kind in touched:
             self._shelves[kind] = self._kinds[kind].shelf()
@@ -185,15 +190,21 @@ class _KindOf:
         self._changed: set[int] = set()
         self._version, self._changes = 0, deque[tuple[int, frozenset[int]]](maxlen=MOST_CHANGES)
 
-    def put(self, item: Item) -> None:
-        code, before = code64(item.id), self._tokens.get(code64(item.id), _NONE)
-        self._tokens[code] = tokens_of(item)
+    def put(self, items: Mapping[int, Item]) -> None:
+        """Take these in, or anew; items: by code."""
+        trained = self._trained.positions(np.array(list(items), np.int64)) >= 0
+        for (code, item), known in zip(items.items(), trained.tolist(), strict=True):
+            self._put(code, item, known)
+
+    def _put(self, code: int, item: Item, known: bool) -> None:
+        before, tokens = self._tokens.get(code, _NONE), tokens_of(item)
+        self._tokens[code] = tokens
         self._changed.add(code)
-        if self._trained.positions(np.array([code]))[0] < 0:
+        if not known:
             self._late[code] = item.id
             if self._find_kin:
                 self._kin[code] = self._find_kin(pieces_of(item))
-        elif not np.array_equal(before, self._tokens[code]):
+        elif not np.array_equal(before, tokens):
             self._stale.add(code)
         (self._hidden.discard if item.available else self._hidden.add)(code)
         self._windows.pop(code, None)

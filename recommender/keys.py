@@ -9,6 +9,7 @@ secret too, and is kept nowhere.
 
 import secrets
 import time
+from collections.abc import Iterable
 
 from recommender.secrets import Secret
 from recommender.stores.base import Key, Keys
@@ -40,7 +41,12 @@ def first_key(keys: Keys, secret: Secret) -> str | None:
 
 def misfits(keys: Keys, secret: Secret) -> list[str]:
     """What is wrong: that valid keys were made under another secret, so that nobody's call is let in with them."""
-    valid = [key.prefix for key in keys.all() if key.revoked is None and len(key.prefix) == _PREFIX]
+    return misfits_among([key for key in keys.all() if key.revoked is None], secret)
+
+
+def misfits_among(keys: Iterable[Key], secret: Secret) -> list[str]:
+    """The same of keys that were read; all of them valid."""
+    valid = [key.prefix for key in keys if len(key.prefix) == _PREFIX]
     strange = sum(_check(prefix[:-_CHECK], secret) != prefix[-_CHECK:] for prefix in valid)
     if not strange:
         return []

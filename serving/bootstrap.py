@@ -1,6 +1,7 @@
 """The composition root: a home folder becomes a running service."""
 
 import errno
+import gc
 import ipaddress
 import logging
 import socket
@@ -26,6 +27,8 @@ from serving.workers import Supervisor
 GRACE = 10
 """Seconds that requests under way get at the end."""
 BACKLOG = 2048
+AT_ONCE = 8
+"""Connections accepted at a turn of the event loop, which takes one from each handle of the socket."""
 
 
 def build(home: Path, store_at: Path | str | None = None, peers: Peers | None = None) -> Site:
@@ -106,8 +109,14 @@ def run(site: Site, listener: socket.socket) -> None:
         timeout_graceful_shutdown=GRACE,
         lifespan="on",
     )
-    with suppress(KeyboardInterrupt):  # it has stopped by then; the server passes the signal on
-        uvicorn.Server(config).run(sockets=[listener])
+    handles = [listener, *(listener.dup() for _ in range(AT_ONCE - 1))]
+    gc.collect()
+    gc.freeze()  # what is there now stays, and no collection is to look through it again
+    try:
+        with suppress(KeyboardInterrupt):  # it has stopped by then; the server passes the signal on
+            uvicorn.Server(config).run(sockets=handles)
+    finally:
+        gc.unfreeze()
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -79,6 +79,7 @@ class Ingest:
         self._events, self._door, self._writer, self._telemetry = events, door, writer, telemetry
         self._queue: deque[_Waiting] = deque()
         self._backlog = 0
+        telemetry.waiting.set_function(lambda: self._backlog)
         self._draining: asyncio.Task[None] | None = None
         self._closed = False
         self.failing = False
@@ -92,7 +93,7 @@ class Ingest:
             raise BusyError("Too many events are waiting to be written. Send these again after Retry-After.")
         waiting = _Waiting(rows, asyncio.get_running_loop().create_future())
         self._queue.append(waiting)
-        self._count(len(rows))
+        self._backlog += len(rows)
         if self._draining is None or self._draining.done():
             self._draining = asyncio.create_task(self._drain())
         return await waiting.done
@@ -103,10 +104,6 @@ class Ingest:
         if self._draining is not None:
             await self._draining
 
-    def _count(self, change: int) -> None:
-        self._backlog += change
-        self._telemetry.waiting.set(self._backlog)
-
     async def _drain(self) -> None:
         while self._queue:
             group = [self._queue.popleft()]
@@ -115,7 +112,7 @@ class Ingest:
                 group.append(self._queue.popleft())
                 size += len(group[-1].rows)
             await self._commit(group)
-            self._count(-size)
+            self._backlog -= size
 
     async def _commit(self, group: Sequence[_Waiting]) -> None:
         try:

@@ -15,8 +15,8 @@ LATE = 0.25
 """Seconds that a request may have waited for its turn: somebody else's page is not made faster by waiting longer."""
 SUSTAINED = 0.5
 """Seconds for which requests have to come late before one is refused: a pause of the process is no overload."""
-QUIET = 1.0
-"""Seconds after which an overload is over, unless a request came late or was refused."""
+QUIET, RETURN = 1.0, 2.5
+"""Seconds after which an overload is over, unless a request came late, or was refused: who was refused comes again."""
 LEAST_ROOM = 8
 """Requests that may wait whatever is going on."""
 
@@ -56,14 +56,14 @@ class Overload:
     """
 
     def __init__(self) -> None:
-        self._first = self._last = float("-inf")
+        self._first = self._last = self._until = float("-inf")
         self._waiting = self._begun = 0
         self._since, self._room = 0.0, LEAST_ROOM
 
     def admits(self, now: float) -> bool:
         """Whether a request that comes now may wait for its turn; then `begins` must follow."""
-        if self._waiting >= self._room and now - self._last <= QUIET and self._last - self._first > SUSTAINED:
-            self._last = now
+        if self._waiting >= self._room and now <= self._until and self._last - self._first > SUSTAINED:
+            self._until = now + RETURN
             return False
         self._waiting += 1
         return True
@@ -76,6 +76,6 @@ class Overload:
             self._room = max(LEAST_ROOM, int(self._begun * LATE / (now - self._since)))
             self._since, self._begun = now, 0
         if now - came > LATE:
-            if now - self._last > QUIET:
+            if now > self._until:
                 self._first = now
-            self._last = now
+            self._last, self._until = now, max(self._until, now + QUIET)

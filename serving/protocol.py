@@ -1,16 +1,20 @@
 """HTTP/1.1 as uvicorn speaks it, without its endless patience: with slow, talkative and too many senders."""
 
 import asyncio
+import random
 import resource
 import time
+from functools import partial
 from typing import Any
 
 from starlette.responses import Response
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from serving.limits import CAME, Overload
 from serving.problems import overload_problem, problem_of
 from serving.telemetry import Telemetry
+from serving.turns import Turns
 
 HEAD_SECONDS = 10.0
 BODY_SECONDS = 30.0
@@ -22,7 +26,10 @@ LONGEST_URL = 65_535
 LINGER_SECONDS, LINGER_BYTES = 2.0, 8_000_000
 """What is still read where all is said: hanging up on somebody who still sends could cost them the answer."""
 PAUSE = 1.0
-"""Seconds for which a connection is not read from after a request on it was shed: who does not wait, waits."""
+"""Seconds for which a connection is not read from, at least, after a request on it was shed: who does not wait, waits.
+
+Some wait for up to half as long again: those who were refused together are not to come back together.
+"""
 SPARE_FILES = 100
 """File handles left for everything but connections."""
 
@@ -39,6 +46,7 @@ class Protocol(HttpToolsProtocol):
 
     overload: Overload
     telemetry: Telemetry
+    turns: Turns
 
     def __init__(self, *arguments: Any, **named: Any) -> None:  # noqa: ANN401 - uvicorn's own
         super().__init__(*arguments, **named)
@@ -95,6 +103,9 @@ class Protocol(HttpToolsProtocol):
                 raise
         self._enter(_BODY)
 
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self.turns.take(self.loop, partial(super()._start_asgi_task, cycle, app))
+
     def on_body(self, body: bytes) -> None:
         if not self._shedding:
             super().on_body(body)
@@ -121,7 +132,7 @@ class Protocol(HttpToolsProtocol):
         self.telemetry.request("any", "shed", 503, 0.0)
         self.transport.write(_BUSY)
         self.flow.pause_reading()
-        self.loop.call_later(PAUSE, self._go_on)
+        self.loop.call_later(PAUSE * random.uniform(1, 1.5), self._go_on)  # noqa: S311 - no secret
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's words are not a problem document
         self._stage = _BODY if self._stage == _BODY else _HEAD
@@ -171,7 +182,7 @@ class Protocol(HttpToolsProtocol):
 
 def protocol_of(overload: Overload, telemetry: Telemetry) -> type[Protocol]:
     """The protocol of one service: uvicorn wants a class to make connections of."""
-    return type("ServiceProtocol", (Protocol,), {"overload": overload, "telemetry": telemetry})
+    return type("ServiceProtocol", (Protocol,), {"overload": overload, "telemetry": telemetry, "turns": Turns()})
 
 
 def _raw(answer: Response, *, keep: bool = False) -> bytes:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from recommender.keys import digest_of, prefix_of
+from recommender.keys import digest_of, misfits_among, prefix_of
 from recommender.secrets import Secret
 from recommender.stores.base import Key, Keys
 from recommender.types import Role
@@ -57,6 +57,8 @@ class Keyring:
     def __init__(self, keys: Keys, secret: Secret) -> None:
         self._keys, self.secret = keys, secret
         self._valid: dict[str, Key] = {}
+        self.misfits: list[str] = []
+        """What is wrong with the keys: that some were made under another secret."""
 
     @property
     def empty(self) -> bool:
@@ -65,7 +67,12 @@ class Keyring:
 
     def refresh(self) -> None:
         """Look at the store. Raises StoreError where it cannot be read."""
-        self._valid = {key.prefix: key for key in self._keys.all() if key.revoked is None}
+        valid = {key.prefix: key for key in self._keys.all() if key.revoked is None}
+        if valid.keys() != self._valid.keys():
+            self.misfits = misfits_among(valid.values(), self.secret)
+            for told in self.misfits:
+                _log.error("Keys do not fit the secret.", extra={"fields": {"reason": told}})
+        self._valid = valid
 
     async def run(self) -> None:
         """Look again and again, until cancelled; while the store cannot be read, the keys stay as they are."""

@@ -79,6 +79,7 @@ class Site:
             "model": not self.live.recommender.model.trained,
             "champion": self.live.refused,
             "settings": self.edited.refused,
+            "keys": bool(self.keyring.misfits),
             "store": self.ingest.failing,
             "profile": self.reads.failing,
             "ledger": self.ledger.failing,

@@ -141,29 +141,51 @@ def test_requests_that_come_together_are_answered_in_their_order() -> None:
 
 
 class Full(Overload):
-    """Refuses every other request."""
+    """Refuses everything until it is told otherwise."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._next = True
+    full = True
 
     def admits(self, now: float) -> bool:  # noqa: ARG002 - whenever it is
-        self._next = not self._next
-        return self._next
+        return not self.full
 
 
-def test_whose_request_was_shed_is_heard_again_later(monkeypatch: pytest.MonkeyPatch) -> None:
+CALL = b"POST /v1/events HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\nbb"
+CHUNKED = b"POST /v1/events HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n2\r\nbb\r\n0\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("parts", "refusals"),
+    [
+        ((HEAD % 2 + b"bb",), 1),
+        ((CALL,), 1),
+        ((CALL[:9], CALL[9:]), 1),
+        ((CALL[:-1], CALL[-1:]), 1),
+        ((CALL + CALL,), 2),
+        ((CALL + CALL[:20], CALL[20:]), 2),
+        ((CHUNKED,), 1),
+        ((CHUNKED[:-5], CHUNKED[-5:]), 1),
+        ((b"GET /v1/models HTTP/1.1\r\nhost: x\r\n\r\n",), 1),
+    ],
+)
+def test_whose_request_was_shed_is_heard_again_later(
+    parts: tuple[bytes, ...], refusals: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(protocol, "PAUSE", 0.0)
+    overload = Full()
 
     async def what(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
-        writer.write(HEAD % 2 + b"bb")
-        refused = await reader.readuntil(b"}")
-        writer.write(HEAD % 2 + b"bb")
+        for part in parts:
+            writer.write(part)
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        refused = b"".join([await reader.readuntil(b"}") for _ in range(refusals)])
+        overload.full = False
+        writer.write(CALL)
         return refused + await reader.readuntil(b"\r\n\r\n2")
 
-    answer = talk(what, Full())
+    answer = talk(what, overload)
     assert answer.startswith(b"HTTP/1.1 503 ")
-    assert b"retry-after: 1" in answer
+    assert answer.count(b"HTTP/1.1 503 ") == answer.count(b"retry-after: 1") == refusals
     assert answer.count(b"HTTP/1.1 200 ") == 1
 
 

@@ -11,11 +11,15 @@ from fastapi.testclient import TestClient
 
 from recommender.errors import StoreError
 from recommender.history import Query
+from recommender.keys import new_key
+from recommender.secrets import Secret
 from recommender.sources.base import Scores
 from recommender.sources.habit import Habit
+from recommender.types import Role
+from serving.app import create_app
 from serving.reads import FAILURES, Reads
 from serving.site import Site
-from tests.integration.serving_world import FEATURES, PAGE, client_of, event, publish, site_of
+from tests.integration.serving_world import FEATURES, PAGE, client_of, event, key_to, publish, site_in, site_of
 
 
 @pytest.fixture
@@ -117,3 +121,13 @@ def test_a_degraded_answer_is_on_the_ledger_as_such(client: TestClient, monkeypa
     kept = client.portal.call(site.ledger.find, id_)
     assert kept
     assert kept["degraded"] == ["profile"]
+
+
+def test_keys_of_another_secret_are_told_until_they_are_revoked(tmp_path: Path) -> None:
+    with site_in(tmp_path) as site, TestClient(create_app(site), headers=key_to(site)) as client:
+        other, _ = new_key(site.store.keys, Secret(tmp_path / "elsewhere"), Role.DATA)
+        site.keyring.refresh()
+        assert "keys" in client.get("/readyz").json()["degraded"]
+        site.store.keys.revoke(other.prefix, 1)
+        site.keyring.refresh()
+        assert "keys" not in client.get("/readyz").json()["degraded"]

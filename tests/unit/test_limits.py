@@ -68,6 +68,12 @@ def test_a_pause_of_the_process_refuses_nobody() -> None:
             overload.begins(start, start + LATE * 4 + n * SUSTAINED / 200)
 
 
+def test_who_was_refused_and_comes_again_is_no_pause_of_the_process() -> None:
+    overload = Overload()
+    flood(overload, 0.0, 5.0)
+    assert not all(flood(overload, 7.0, 0.4))
+
+
 def test_an_overload_is_over_when_nobody_comes_late_for_a_while() -> None:
     overload = Overload()
     assert not all(flood(overload, 0.0, 5.0))
