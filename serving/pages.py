@@ -64,7 +64,7 @@ async def _recommend(
     until = deadline(site)
     read = await site.reads.before(until, lambda: recommender.read(question)) or UNREAD
     if call.explain:
-        given, notes = recommender.explained(question, read)
+        given, notes = await asyncio.to_thread(recommender.explained, question, read)  # some 10 ms: others go on
     else:
         given, notes = recommender.recommend(question, read, until), []
     degraded = site.degraded_answer(given.degraded)
