@@ -1,7 +1,7 @@
 """How much a use counts, by the type of its event and by its age: one definition, for training and for serving.
 
 A view may say less of a taste than a purchase, and last year's use less than yesterday's. How much less is learned
-from the log (training/search.py) and published with the model; the collaborative sources alone go by it.
+from the log (training/learned.py) and published with the model; the collaborative sources alone go by it.
 """
 
 from dataclasses import dataclass

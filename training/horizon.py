@@ -32,9 +32,9 @@ from training.fit.factors import FactorSettings
 from training.fit.kind import Subject, fit_kind
 from training.fit.matrix import user_items, weights_of
 from training.judgement import FEW, MANY, Paper, measures, number
+from training.learned import chosen
 from training.log_file import read_log
 from training.questions import Asked, pages
-from training.search import chosen
 
 Rank = Callable[[Asked], FloatArray]
 """Scores of all items for a page: shape (n,), higher is better, -inf for never."""

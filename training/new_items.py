@@ -41,9 +41,9 @@ from training.dataset import Log, end_to_end, items_of
 from training.evaluation import Report, Row, model_ranking
 from training.files import open_table
 from training.fit.kind import Subject, fit_kind
+from training.learned import chosen
 from training.log_file import read_log
 from training.questions import Asked, pages
-from training.search import chosen
 from training.top_n import alone
 
 K = 20

@@ -23,8 +23,8 @@ from training.dataset import Log, extract, items_of
 from training.evaluation import Report, Row, Scoring, before, popularity_of
 from training.fit.kind import ENOUGH, Subject, fit_by_habit, fit_kind, held_back, refit
 from training.judge import CHAMPION, MURMELI, judge
+from training.learned import chosen, settled
 from training.overview import learning_curve, overview
-from training.search import chosen, settled
 
 TEST = 0.1
 """The newest share of the uses, on which the configuration is judged, once."""

@@ -1,18 +1,16 @@
-"""Searches what a training leaves open: how much a use counts, and the settings of the sources that learn from others.
+"""The search for settings: how much a use counts, and those of the sources that learn from others.
 
 Sources are fitted on what came before a slice of the log and asked, for every
 customer of the slice, what else they would take; what is searched for is the
 mean NDCG of those pages. One half of the pages guides the search, the other,
 which it has not seen, says whether what it found is better beyond chance, and
-only then is it taken. `murmeli train` does this within its budget of trials,
+only then is it taken. `murmeli train` does this for what is left open (training/learned.py),
 `murmeli tune` for as long as it is let, with trials that are kept.
 """
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from itertools import count
 
 import numpy as np
 import optuna
@@ -27,13 +25,13 @@ from recommender.settings import LEARNED, Training
 from recommender.sources.base import Source
 from recommender.sources.usage import Matrix
 from recommender.top import best
-from recommender.types import DAY, BoolArray, IntArray, Kind, is_use
+from recommender.types import DAY, BoolArray, IntArray, is_use
 from training.dataset import Log
-from training.evaluation import Report, Row
+from training.evaluation import Row
 from training.fit.content import MANY, closing_question
 from training.fit.factors import FactorSettings, fit_factors
 from training.fit.graph import GraphSettings, fit_graph
-from training.fit.kind import ENOUGH, VALIDATION, Subject, counting_of, newest
+from training.fit.kind import VALIDATION, Subject, counting_of, newest
 from training.fit.matrix import user_items, weights_of
 from training.fit.neighbours import NeighbourSettings, fit_neighbours
 from training.fit.slices import hold_out
@@ -43,15 +41,6 @@ PAGE = 20
 
 QUESTIONS = 1_500
 """Pages of a slice. Trials are judged by one half, what they found by the other, which no trial has seen."""
-
-AFFORDED = 500_000
-"""Events that trials are fitted on within a training: of a larger log those of some customers, drawn."""
-
-FADING = (1.0, 1 / 4, 1 / 12)
-"""Half-lives that a training tries, in lengths of the log: of a year about 365, 90 and 30 days."""
-
-WEIGHTS = (0.3, 0.1, 0.0)
-"""Weights of an event type that a training tries."""
 
 TYPES, LEAST = 4, 0.01
 """How many event types are weighed, the commonest, and the least share of the uses that makes one worth it."""
@@ -182,24 +171,24 @@ def quality(source: Source, part: Slice) -> Values:
 
 def counting_of_log(part: Slice) -> Search:
     """The search for how much a use counts: its ranges are those of the log."""
-    days = _days(part)
+    days = days_of(part)
     ranges = {
         "half_life": Range(days / 36, 4 * days, log=True),
-        **{_weight_of(name): Range(0, 1) for name in _types(part)},
+        **{weight_of(name): Range(0, 1) for name in types_of(part)},
     }
     return Search("counting", ranges if days >= 1 else {}, _all, counting=True)
 
 
-def _days(part: Slice) -> float:
+def days_of(part: Slice) -> float:
     first, last = part.log.span
     return (last - first) / DAY
 
 
-def _weight_of(type_: str) -> str:
+def weight_of(type_: str) -> str:
     return f"type_weights.{type_}"
 
 
-def _types(part: Slice) -> list[str]:
+def types_of(part: Slice) -> list[str]:
     """The names of the event types worth a weight, the commonest first; none where all uses are of one type."""
     events = part.log.events
     used = is_use(events["type"]) & (part.items.positions(events["item"]) >= 0)
@@ -213,12 +202,6 @@ def reached(search: Search, part: Slice, settings: Training) -> Values:
     """Shape (questions,): the mean over the search's sources of the NDCG that these settings give each page."""
     part = part.counted(counting_of(settings)) if search.counting else part
     return np.asarray(np.mean([quality(source, part) for source in search.fit(part.weights, settings)], axis=0))
-
-
-def settled(settings: Training) -> Training:
-    """The settings with nothing left to learn: all uses count alike where nothing else is said."""
-    open_ = {"half_life": 0.0, "type_weights": {}}
-    return settings.model_copy(update={n: v for n, v in open_.items() if getattr(settings, n) == LEARNED})
 
 
 def changed(settings: Training, choice: Mapping[str, float]) -> Training:
@@ -236,102 +219,6 @@ def today(search: Search, settings: Training) -> dict[str, float]:
         name: float(known.get(name.partition(".")[2], 1) if "." in name else getattr(settings, name))
         for name in search.ranges
     }
-
-
-def chosen(subject: Subject, settings: Training, progress: Report = lambda *_: None) -> Training:
-    """The settings with what they leave open learned on the newest part of the log, where that knows better.
-
-    Only content with a clock is searched; the same log, settings and seed choose the same.
-    """
-    start = settled(settings)
-    if subject.kind is not Kind.CONTENT or not subject.clocked or np.count_nonzero(subject.uses) < ENOUGH:
-        return start
-    part = slice_of(_afforded(subject, settings.seed), settings.seed)
-    if len(part.asked) < ENOUGH:
-        return start
-    found = _climbed(part, settings, start, progress)
-    if settings.trials:
-        part = part.counted(counting_of(found))
-        for search in searches_of(part):
-            study = study_of(settings.seed)
-            report = partial(_told, progress, f"search {search.name}", settings.trials)
-            run(study, search, part.half(0), found, settings.trials, None, report)
-            found = changed(found, verdict(study, search, part.half(1), found).better)
-    return found
-
-
-def _told(progress: Report, stage: str, trials: int, finished: int) -> None:
-    progress(stage, finished, trials)
-
-
-def _afforded(subject: Subject, seed: int) -> Subject:
-    """The subject, of a large log with the events of some customers alone."""
-    log = subject.log
-    share = AFFORDED / max(log.events.size, 1)
-    if share >= 1:
-        return subject
-    kept = np.random.default_rng(seed).random(log.customers) < share
-    return subject.earlier(kept[log.who])
-
-
-Ladder = Sequence[Mapping[str, float]]
-"""Values of one setting to be tried, from top to bottom."""
-
-
-def _climbed(part: Slice, settings: Training, start: Training, progress: Report) -> Training:
-    """Event types first, the commonest before the others, then the half-life: each as half of the pages like it best,
-
-    and kept if the other half agrees beyond chance.
-    """
-    search = counting_of_log(part)
-    weights = [[{_weight_of(name): weight} for weight in WEIGHTS] for name in _types(part)]
-    lives = [[{"half_life": _rounded(_days(part) * share)} for share in FADING]]
-    both = (("type_weights", weights), ("half_life", lives))
-    groups = [ladders for name, ladders in both if ladders and getattr(settings, name) == LEARNED]
-    if not groups:
-        return start
-    tried, total = count(1), sum(len(ladder) for ladders in groups for ladder in ladders) + 1
-
-    def attempt(choice: Training) -> Values:
-        progress("search counting", next(tried), total)
-        return reached(search, part, choice)
-
-    base = attempt(start)
-    for ladders in groups:
-        best, value = start, base
-        for ladder in ladders:
-            if _matters(ladder, best, part):
-                best, value = _down(ladder, best, value, attempt)
-        if best is not start and bootstrap((value - base)[1::2]).low > 0:
-            start, base = best, value
-    progress("search counting", total, total)
-    return start
-
-
-def _down(
-    ladder: Ladder, best: Training, value: Values, attempt: Callable[[Training], Values]
-) -> tuple[Training, Values]:
-    """The best rung, by every other page, and what it reaches; below one worse by a standard error none is tried.
-
-    best, value: what there is, and what it reaches.
-    """
-    start = best
-    for rung in ladder:
-        choice = changed(start, rung)
-        found = attempt(choice)
-        gain = (found - value)[::2]
-        if gain.mean() > 0:
-            best, value = choice, found
-        elif gain.mean() < -gain.std() / np.sqrt(gain.size):
-            break
-    return best, value
-
-
-def _matters(ladder: Ladder, settings: Training, part: Slice) -> bool:
-    """Whether a step down changes more than the scale: not for the one type that counts at all."""
-    weights = settings.type_weights if isinstance(settings.type_weights, dict) else {}
-    others = [name for name in _types(part) if _weight_of(name) not in ladder[0]]
-    return "half_life" in ladder[0] or any(weights.get(name, 1) > 0 for name in others)
 
 
 def searches_of(part: Slice) -> list[Search]:
@@ -410,9 +297,9 @@ def verdict(study: optuna.Study, search: Search, part: Slice, settings: Training
 
 def _tidy(choice: Mapping[str, float]) -> dict[str, float]:
     whole = {name for name, field in Training.model_fields.items() if field.annotation is int}
-    return {name: round(value) if name in whole else _rounded(value) for name, value in choice.items()}
+    return {name: round(value) if name in whole else rounded(value) for name, value in choice.items()}
 
 
-def _rounded(value: float) -> float:
+def rounded(value: float) -> float:
     """To three digits: nobody can tell more from this many pages."""
     return float(f"{value:.3g}")

@@ -27,8 +27,9 @@ from recommender.types import Kind
 from training.dataset import extract
 from training.evaluation import Report, Row, before
 from training.fit.kind import ENOUGH, counting_of, held_back
+from training.learned import settled
 from training.pipeline import TEST, subjects_of
-from training.search import Search, Slice, counting_of_log, run, searches_of, settled, slice_of, study_of, verdict
+from training.search import Search, Slice, counting_of_log, run, searches_of, slice_of, study_of, verdict
 
 FILE = "tuning.log"
 """Where a home keeps its trials, one JSON line each."""

@@ -28,8 +28,9 @@ from training.dataset import extract
 from training.evaluation import Report, before, model_ranking, popularity_of, row_of
 from training.fit.kind import Subject, held_back
 from training.judge import judge, questions_of
+from training.learned import settled
 from training.pipeline import Outcome, evaluate, subjects_of, train
-from training.search import changed, settled
+from training.search import changed
 
 HOUR = 3_600_000
 STRONG = ("crm", "id")

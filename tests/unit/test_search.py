@@ -12,8 +12,9 @@ from training import search
 from training.dataset import items_of, log_of
 from training.evaluation import model_ranking
 from training.fit.kind import Subject, counting_of, fit_kind, refit
+from training.learned import chosen, settled
 from training.questions import pages
-from training.search import NEIGHBOURS, changed, chosen, counting_of_log, settled, slice_of, today
+from training.search import NEIGHBOURS, changed, counting_of_log, slice_of, today
 
 QUICK = Training(factors=4, iterations=2, threads=1)
 SHELVES, EACH, CUSTOMERS = 8, 15, 200
