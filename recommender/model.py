@@ -285,6 +285,9 @@ def _check_rows(table: Arrays, known: int) -> None:
     rows = table.get("key", np.zeros(known)).size
     if starts.shape != (rows + 1,) or starts[0] != 0 or starts[-1] != item.size or bool((np.diff(starts) < 0).any()):
         raise ValueError("a table's rows do not fit its columns")
+    values = [table[name] for name in ("lift", *(("weight",) if "key" not in table else ())) if name in table]
+    if any(value.shape != item.shape for value in values):
+        raise ValueError("a table's values are not one for each of its items")
     if item.size and not (item.min() >= 0 and item.max() < known):
         raise ValueError("a table names items that are not there")
 

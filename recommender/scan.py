@@ -13,11 +13,11 @@ import numpy.typing as npt
 
 from recommender.types import FloatArray
 
-LARGE = 20_000
+LARGE = 8_000
 """Rows from which on it pays: below, the exact products take less than the rest of an answer."""
 
-EXACT = 512
-"""Products at the head that are exact: five times as many as decide how a source is scaled."""
+EXACT, SHARE = 512, 64
+"""Products at the head that are exact: five times as many as decide how a source is scaled, at most one in so many."""
 
 _STEPS = 127
 _FINE = 8_191
@@ -57,7 +57,7 @@ def _scan(table: FloatArray, vector: FloatArray) -> FloatArray:
     scan(coded.codes, np.round(vector / step).astype(np.int16), whole)
     found: FloatArray = np.empty(len(table), np.float32)
     np.multiply(whole, coded.unit * np.float32(step), out=found, casting="same_kind")
-    best = np.flatnonzero(found >= reached(found, EXACT))
+    best = np.flatnonzero(found >= reached(found, min(EXACT, len(table) // SHARE)))
     found[best] = table[best] @ vector
     return found
 

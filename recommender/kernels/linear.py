@@ -48,6 +48,8 @@ _TINY = float(np.finfo(np.float32).tiny)
 @compiled("f2 i0 i0")
 def scale(rows: FloatArray, size: int, head: int) -> FloatArray:
     """Shape (columns, size): scores of the first items, each column in units of its `spread`; 0 for all others."""
+    if rows.shape[1] > size:
+        raise ValueError("a source scores more items than there are")
     full = np.zeros((rows.shape[0], size), np.float32)
     for row in range(rows.shape[0]):
         distance = spread(rows[row], head)

@@ -50,6 +50,11 @@ def test_few_uses_among_many_items_have_the_same_places_as_among_few(size: int) 
     assert (at.tolist(), place.tolist(), older.tolist()) == ([0, 1, 2], [2, 0, 2], [1])
 
 
+def test_scores_of_more_items_than_there_are_are_refused() -> None:
+    with pytest.raises(ValueError, match="more items than there are"):
+        linear.scale(np.ones((1, 5), np.float32), 4, 100)
+
+
 def test_equations_are_solved_with_pivots() -> None:
     rng = np.random.default_rng(3)
     for t in (1, 2, 5, 40):

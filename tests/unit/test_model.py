@@ -199,6 +199,12 @@ Break = Callable[[dict[str, Array], dict[str, tuple[str, ...]]], object]
         ),
         (lambda a, _: a.update({"feature.popularity.log_share": np.zeros(9, np.float32)}), "fit together"),
         (lambda a, _: a.update({"feature.factors.factors": np.zeros((5, 3), np.float32)}), "fit together"),
+        (
+            lambda a, _: a.update({"feature.factors.factors": np.zeros((9, *a["feature.factors.factors"].shape[1:]))}),
+            "fit together",
+        ),
+        (lambda a, _: a.update({"feature.neighbours.weight": np.zeros(4, np.float32)}), "one for each of its items"),
+        (lambda a, _: a.update({"feature.transitions.lift": np.zeros(4, np.float32)}), "one for each of its items"),
         (lambda a, _: a.update({"feature.neighbours.item": np.full(5, 5)}), "items that are not there"),
         (lambda a, _: a.update({"feature.transitions.item": np.full(5, -1)}), "items that are not there"),
         (lambda a, _: a.update({"feature.neighbours.starts": np.array([0, 4, 2, 3, 4, 5])}), "rows do not fit"),

@@ -8,7 +8,7 @@ import pytest
 
 from recommender.settings import Training
 from recommender.types import DAY, EVENT, PURCHASE, VIEW, Kind, code64
-from training import search
+from training import learned
 from training.dataset import items_of, log_of
 from training.evaluation import model_ranking
 from training.fit.kind import Subject, counting_of, fit_kind, refit
@@ -97,7 +97,7 @@ def test_features_and_content_without_a_clock_are_left_alone(kind: Kind) -> None
 
 def test_of_a_large_log_some_customers_are_searched(monkeypatch: pytest.MonkeyPatch) -> None:
     subject = subject_of(list(turning()))
-    monkeypatch.setattr(search, "AFFORDED", subject.log.events.size * 3 // 4)
+    monkeypatch.setattr(learned, "AFFORDED", subject.log.events.size * 3 // 4)
     found = chosen(subject, QUICK)
     assert found.half_life != 0
     assert chosen(subject, QUICK) == found
