@@ -20,10 +20,17 @@ from benchmarks.serving import page_of
 from benchmarks.world import CUSTOMERS, make_content_home
 
 
-def private_mb(pid: int) -> float:
-    """What a process has for itself; files that it alone has mapped count too."""
+def private_mb(pid: int) -> tuple[float, float]:
+    """What a process has for itself; and how much of that are pages of files that it alone has mapped.
+
+    Those are the model's, where it is alone, and those of libraries: the system takes them back when it needs room.
+    """
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    return sum(int(line.split()[1]) for line in lines if line.startswith("Private_")) / 1024
+    dirty, clean = (
+        sum(int(line.split()[1]) for line in lines if line.startswith(f"Private_{kind}")) / 1024
+        for kind in ("Dirty", "Clean")
+    )
+    return dirty + clean, clean
 
 
 def mapped_mb(pid: int, folder: Path) -> tuple[float, float]:
@@ -60,11 +67,11 @@ def main() -> None:
                 for number, pid in enumerate(target.processes()):
                     role = "supervisor" if workers > 1 and number == 0 else "worker"
                     mapped, copied = mapped_mb(pid, (home / "models").resolve())
-                    own = private_mb(pid) - (
-                        mapped if workers == 1 else 0
-                    )  # mapped by one process, it counts as its own
-                    rows.append([workers, role, own, mapped, copied, service.ready])
-    print_table(("workers", "process", "private MB", "model mapped MB", "of it copied MB", "ready s"), rows)
+                    own, files = private_mb(pid)
+                    alone = mapped if workers == 1 else 0  # mapped by one process, it counts as its own
+                    rows.append([workers, role, own - alone, files - alone, mapped, copied, service.ready])
+    head = ("workers", "process", "private MB", "of it files MB", "model mapped MB", "of it copied MB", "ready s")
+    print_table(head, rows)
 
 
 if __name__ == "__main__":
