@@ -182,7 +182,9 @@ def _sources(items: int, rng: Rng) -> tuple[Source, ...]:
         "factors": {
             "factors": table(items, waves),
             "gram": np.eye(waves, dtype=np.float32) * items / 100,
+            "inverse": np.eye(waves, dtype=np.float32) * 100 / items,
             "alpha": np.array(40, np.float32),
+            "worth": rng.random(items, np.float32),
         },
         "graph": {
             "used": table(items, 2 * waves),
