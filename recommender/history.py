@@ -120,7 +120,7 @@ class Context:
     @property
     def week(self) -> int:
         """The minute of the local week."""
-        return (self.now // MINUTE + self.zone + _MONDAY) % WEEK_MINUTES
+        return week_minute(self.now, self.zone)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -134,9 +134,9 @@ class Query:
     """What one source computed and another may need within this question."""
 
 
-def week_minute(time: IntArray | int, zone: IntArray | int) -> IntArray:
-    """The minute of the local week of instants (milliseconds UTC) in zones (minutes east)."""
-    return np.asarray((np.asarray(time) // MINUTE + zone + _MONDAY) % WEEK_MINUTES, np.int64)
+def week_minute(time: int, zone: int) -> int:
+    """The minute of the local week of an instant (milliseconds UTC) in a zone (minutes east)."""
+    return (time // MINUTE + zone + _MONDAY) % WEEK_MINUTES
 
 
 def history_of(profile: Profile, items: Items) -> History:

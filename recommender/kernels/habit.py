@@ -3,8 +3,8 @@
 import numpy as np
 
 from recommender.features import FADED, Weights
+from recommender.history import WEEK_MINUTES
 from recommender.kernels.compiled import compiled
-from recommender.kernels.past import WEEK
 from recommender.types import FloatArray, IntArray
 
 _MOMENTS, _PLACES = 7, 7
@@ -58,7 +58,7 @@ def habit(
     """Shape (columns, size): the columns of `Habit` for the items that were used, each with a place below `size`.
 
     by_use, by_time: half-lives, in uses and in milliseconds, ascending. alike: by the minutes between two moments of
-    the week, how alike they are, (2, WEEK) in a row: by the time of the day, and of the week.
+    the week, how alike they are, (2, WEEK_MINUTES) in a row: by the time of the day, and of the week.
     """
     t, fast, clocks = place.size, by_use.size, by_time.size
     clock = fast + clocks
@@ -78,11 +78,11 @@ def habit(
         for row in range(late, clocks):
             own[fast + row] += np.exp2(-age / by_time[row])
         minute = week[at] - now_week
-        minute += WEEK if minute < 0 else 0
+        minute += WEEK_MINUTES if minute < 0 else 0
         day, here = alike[minute], 1.0 if channel[at] == now_channel else 0.0
         opens = 1.0 if at == 0 or time[at] - time[at - 1] > visit else 0.0
         own[clock] += day
-        own[clock + 1] += alike[WEEK + minute]
+        own[clock + 1] += alike[WEEK_MINUTES + minute]
         own[clock + 2] += here
         own[clock + 3] += here * day
         own[clock + 4] += opens

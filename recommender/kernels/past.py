@@ -3,23 +3,21 @@
 import numpy as np
 import numpy.typing as npt
 
+from recommender.history import week_minute
 from recommender.kernels.compiled import compiled
-from recommender.types import MINUTE, BoolArray, IntArray
+from recommender.types import BoolArray, IntArray
 
 Words = npt.NDArray[np.int64]
 """Events as whole numbers, shape (n, 5): time; key; item; seq and type; channel, zone and position."""
 
 Places = npt.NDArray[np.int32]
 
-WEEK = 7 * 24 * 60
-MONDAY = 3 * 24 * 60
-"""Minutes; 1970-01-01 was a Thursday."""
-
 DENSE = 16
 """Items for each use, beyond which it is quicker to sort the uses than to look at every item."""
 
 _HIGH = 32
-_LOW = (1 << 32) - 1
+
+_week_minute = compiled("i0 i0")(week_minute)
 
 
 @compiled("i1 i0 i0 i0")
@@ -77,7 +75,7 @@ def uses(
             continue
         zone = (events[at, 4] << 16) >> 48
         found[0, count], found[1, count] = item, events[at, 0]
-        found[2, count] = (events[at, 0] // MINUTE + zone + MONDAY) % WEEK
+        found[2, count] = _week_minute(events[at, 0], zone)
         found[3, count] = (events[at, 4] << _HIGH) >> _HIGH
         found[4, count] = type_
         count += 1
