@@ -23,6 +23,9 @@ SERVICE = (
     "    serve(pathlib.Path(sys.argv[1]), port=0, workers=int(sys.argv[2]))"
 )
 
+IDLE = 4.0
+"""Seconds that a connection says nothing, at most: a server hangs up after five."""
+
 Call = tuple[str, Callable[[], object]]
 """A path, and what makes the next body."""
 
@@ -116,13 +119,13 @@ async def load(target: Target, call: Call, connections: int, seconds: float, pau
         ready += 1
         await go.wait()
         if pause:
-            await asyncio.sleep(draw.expovariate(1 / pause))
+            await asyncio.sleep(min(draw.expovariate(1 / pause), IDLE))
         while time.perf_counter() < started + seconds:
             sent = time.perf_counter()
             wrong += not await ask(reader, writer)
             took.append(time.perf_counter() - sent)
             if pause:
-                await asyncio.sleep(draw.expovariate(1 / pause))
+                await asyncio.sleep(min(draw.expovariate(1 / pause), IDLE))
         writer.close()
 
     clients = [asyncio.create_task(client()) for _ in range(connections)]

@@ -109,8 +109,9 @@ def measure(rows: list[list[object]], target: Target, name: str, call: Call, sec
     alone = asyncio.run(load(target, call, 2, seconds / 2))
     rows.append([name, CONNECTIONS, seen.rate, seen.cpu, seen.cpu, seen.p50, seen.p99, seen.wrong])
     rows.append([name, 2, alone.rate, alone.cpu, alone.cpu, alone.p50, alone.p99, alone.wrong])
-    half = asyncio.run(load(target, call, CONNECTIONS, 2 * seconds, CONNECTIONS / (SHARE * seen.rate)))
-    rows.append([f"{name}, half the rate", CONNECTIONS, half.rate, half.cpu, half.cpu, half.p50, half.p99, half.wrong])
+    some = min(CONNECTIONS, max(2, round(SHARE * seen.rate)))  # each asks about once a second, or more often
+    half = asyncio.run(load(target, call, some, 2 * seconds, some / (SHARE * seen.rate)))
+    rows.append([f"{name}, half the rate", some, half.rate, half.cpu, half.cpu, half.p50, half.p99, half.wrong])
     return seen
 
 
