@@ -94,7 +94,11 @@ class Recommender:
         catalogue = Catalogue(self._store.items, known, kin, counting)
         popular = {kind: by_popularity(part) for kind, part in model.kinds.items()}
         self._places.warm(catalogue)
-        self._means = Means(model, popular, catalogue, self._shown, self._fault)
+        means = Means(model, popular, catalogue, self._shown, self._fault)
+        anybody = Question(means, Read(None, EMPTY, (), {}, NOTHING_SHOWN), Request("", (), Context(now=0)))
+        for kind in model.kinds:  # what is worked out once for all is not left to a customer's question
+            anybody.ranked(kind)
+        self._means = means
 
     def refresh(self) -> None:
         """Catch up with the catalogue."""

@@ -91,7 +91,9 @@ class LiveModel:
             else:
                 self.refused = False
                 if recommender is not None:
+                    before = [self._recommender]
                     self._put(recommender)
+                    await asyncio.to_thread(before.clear)  # to let go of a large model's files takes a while
             self._stamp = stamp
 
     def _next(self) -> Recommender | None:
