@@ -106,6 +106,8 @@ def fold_in_few(factors: FloatArray, rows: IntArray, confidence: FloatArray, inv
     D = confidence - 1 and K = used inverse used'. rows: where the used items stand in `factors`.
     """
     t, f = rows.size, inverse.shape[0]
+    if factors.shape[1] != f or inverse.shape[1] != f or confidence.size != t:
+        raise ValueError("the factors do not fit their inverse")
     solved, system = np.zeros((t, f), np.float32), np.zeros((t, t + 1), np.float32)
     for row in range(t):
         for one in range(f):

@@ -55,6 +55,12 @@ def test_scores_of_more_items_than_there_are_are_refused() -> None:
         linear.scale(np.ones((1, 5), np.float32), 4, 100)
 
 
+def test_factors_that_do_not_fit_their_inverse_are_refused() -> None:
+    ones = np.ones(2, np.float32)
+    with pytest.raises(ValueError, match="do not fit"):
+        linear.fold_in_few(np.ones((3, 4), np.float32), np.arange(2), ones, np.eye(5, dtype=np.float32))
+
+
 def test_equations_are_solved_with_pivots() -> None:
     rng = np.random.default_rng(3)
     for t in (1, 2, 5, 40):
