@@ -10,6 +10,7 @@ from hypothesis.extra import numpy as arrays
 
 from recommender import kernels
 from recommender.kernels import blend, choose, linear, past
+from recommender.sharpness import LOG_ODDS, SURE, factors
 
 CODES = st.integers(-(2**63), 2**63 - 1)
 
@@ -75,3 +76,10 @@ def test_equations_are_solved_with_pivots() -> None:
 def test_a_union_has_each_once_and_ascending(a: set[int], b: set[int]) -> None:
     first, second = (np.array(sorted(one), np.int64) for one in (a, b))
     assert blend.union(first, second).tolist() == sorted(a | b)
+
+
+@given(st.floats(1e-6, 1 - 1e-6), st.lists(st.floats(0.125, 3, width=32), min_size=SURE.size, max_size=SURE.size))
+def test_an_answer_is_as_sharp_as_training_found(sure: float, learned: list[float]) -> None:
+    sharpness = np.array(learned, np.float32)
+    wanted = factors(np.array([sure]), sharpness)[0]
+    assert blend.factor(sure, LOG_ODDS, sharpness) == pytest.approx(wanted, rel=1e-5)
