@@ -30,7 +30,7 @@ from recommender.recommender import Recommender
 from recommender.settings import Boost, Settings, load_settings
 from recommender.sources.base import Scores, Source
 from recommender.stores import store_of
-from recommender.stores.base import Store
+from recommender.stores.base import Known, Store
 from recommender.types import MINUTE, EventArray, code64
 
 AS_TOLD = 1e-3
@@ -113,9 +113,8 @@ class Asker:
 
     def __init__(self, store: Store, model: Model, settings: Settings) -> None:
         self.settings, self.model, self._profile = settings, model, EMPTY
-        consents = SimpleNamespace(profile=lambda *_: self._profile)
-        identities = SimpleNamespace(find=lambda name: [name])
-        self._store = cast(Store, SimpleNamespace(items=store.items, consents=consents, identities=identities))
+        consents = SimpleNamespace(known=lambda name, _: Known([name], self._profile))
+        self._store = cast(Store, SimpleNamespace(items=store.items, consents=consents))
         self._recommender = Recommender(self._store, model, settings)
         self._quiet: dict[str, Recommender] = {}
         self._number = count()

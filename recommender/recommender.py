@@ -110,17 +110,16 @@ class Recommender:
         places = [self._places.find(slot.placement) for slot in request.slots]
         known = [one for place in places for one in (place, *place.fallback) if one.settings.personalise]
         wanted = request.personalise and (known or not places)
-        profile = self._store.consents.profile(request.customer, Purpose.PERSONALISE) if wanted else None
-        if profile is None:
+        found = self._store.consents.known(request.customer, Purpose.PERSONALISE) if wanted else None
+        if found is None:
             return Read(changes, EMPTY, (), {}, NOTHING_SHOWN, personal=False)
         calm = [place.name for place in known if place.settings.stability]
         counts = any(place.counts for place in known)
-        named = calm or counts or any(place.settings.implied for place in known)
-        who = self._store.identities.find(request.customer) if named else ()
+        who = found.identities
         last = {name: self._shown.last(who, name) for name in calm}
         since = request.context.now - int(self._places.longest * DAY)
         implied = self._shown.since(who, self._places.implied, since) if counts else NOTHING_SHOWN
-        return Read(changes, profile, who, last, implied)
+        return Read(changes, found.profile, who, last, implied)
 
     def recommend(self, request: Request, read: Read | None = None, until: float = math.inf) -> Recommendation:
         """Fill a page. Raises NotFoundError where a placement is not one of the settings'.

@@ -5,7 +5,7 @@
     Items        put, get, delete, changes
     Ledger       write, read, given, prune, state
     Keys         add, all, revoke
-    Consents     state, allows, profile, history
+    Consents     state, allows, known, history
     Persons      export, erase, erased, lift
 
 An event and what it changes (profile, new identity, new item) are one
@@ -125,6 +125,14 @@ class CustomerLog:
     names: Mapping[int, str]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Known:
+    """Who a customer is, and what is remembered of them. identities: ascending."""
+
+    identities: Sequence[str]
+    profile: Profile
+
+
 class Events(Protocol):
     """The log of events and the profiles that it adds up to."""
 
@@ -223,8 +231,8 @@ class Consents(Protocol):
     def allows(self, identity: str, purpose: Purpose) -> bool:
         """Whether the customer behind an identity agrees; never for one that was erased."""
 
-    def profile(self, identity: str, purpose: Purpose) -> Profile | None:
-        """The customer's profile, for a purpose; None, and nothing of it is read, where they do not agree."""
+    def known(self, identity: str, purpose: Purpose) -> Known | None:
+        """The customer behind an identity, for a purpose; None, and nothing is read, where they do not agree."""
 
     def history(self, identity: str) -> list[Statement]:
         """All statements of the customer, by identity, purpose and time."""

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recommender.profile import COUNT, EMPTY, HISTORY, CountArray, Profile, fold, merge
-from recommender.stores.base import CustomerLog, EventBatch, Outcome
+from recommender.stores.base import CustomerLog, EventBatch, Known, Outcome
 from recommender.types import EVENT, USE, BoolArray, EventArray, IntArray, Kind
 
 SEALED = 256
@@ -47,6 +47,12 @@ def add_up(parts: Parts) -> Profile:
     events = fold(EMPTY, np.frombuffer(b"".join([body for number, body in parts if number & PART]), EVENT))
     counts = [Profile(EMPTY.events, counts_of(body)) for number, body in parts if not number & PART]
     return merge(events, *counts) if counts else events
+
+
+def known_of(rows: Sequence[Row]) -> Known:
+    """A customer by (name, number, body) of every part of each of their identities, None where one has no part."""
+    names = sorted({name for name, _, _ in rows})
+    return Known(names, add_up([row[1:] for row in rows if row[1] is not None]))
 
 
 def counts_of(body: bytes) -> CountArray:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from recommender.consent import Purpose
 from recommender.errors import ErasedError
-from recommender.profile import EMPTY, HISTORY
+from recommender.profile import EMPTY, HISTORY, Profile
 from recommender.secrets import VARIABLE
 from recommender.stores import open_store
 from recommender.stores.base import Outcome, Store
@@ -61,23 +61,32 @@ def test_who_said_nothing_has_what_the_site_assumes() -> None:
                     assert store.consents.history(identity) == []
 
 
+def told(store: Store, identity: str, purpose: Purpose) -> tuple[list[str], Profile] | None:
+    known = store.consents.known(identity, purpose)
+    return None if known is None else (list(known.identities), known.profile)
+
+
 @pytest.mark.parametrize("assumed", [True, False])
 @pytest.mark.parametrize("kind", PLACES)
 def test_a_profile_is_given_for_a_purpose_to_whoever_may_have_it(kind: str, assumed: bool) -> None:
     unstated = {PERSONALISE: assumed, MARKETING: not assumed}
     with place(kind) as where, closing(open_store(where, strong=STRONG, unstated=unstated)) as store:
         web, crm = uses("web:1", [1]), uses("crm:1", [2])
-        append(store, *web, *crm)
+        alone = uses("web:alone", [3])
+        append(store, *web, *crm, *alone)
         store.identities.link("web:1", "crm:1")
         both = profile_of(web + crm)
         for purpose, silence in unstated.items():
-            assert store.consents.profile("crm:1", purpose) == (both if silence else None)
-            assert store.consents.profile("web:stranger", purpose) == (EMPTY if silence else None)
+            assert told(store, "crm:1", purpose) == ((["crm:1", "web:1"], both) if silence else None)
+            assert told(store, "web:stranger", purpose) == ((["web:stranger"], EMPTY) if silence else None)
+            assert told(store, "web:alone", purpose) == ((["web:alone"], profile_of(alone)) if silence else None)
         for given_ in (True, False, True):
             store.consents.state("web:1", {PERSONALISE: given_}, 1, "test")
-            assert store.consents.profile("crm:1", PERSONALISE) == (both if given_ else None)
+            assert told(store, "crm:1", PERSONALISE) == ((["crm:1", "web:1"], both) if given_ else None)
+            store.consents.state("web:alone", {PERSONALISE: given_}, 1, "test")
+            assert told(store, "web:alone", PERSONALISE) == ((["web:alone"], profile_of(alone)) if given_ else None)
         store.persons.erase("crm:1", 5)
-        assert store.consents.profile("web:1", PERSONALISE) is None
+        assert told(store, "web:1", PERSONALISE) is None
 
 
 def test_the_newest_statement_of_a_purpose_holds_and_the_older_stay_on_record(store: Store) -> None:

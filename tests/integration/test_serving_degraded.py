@@ -46,7 +46,7 @@ def test_without_its_profile_a_page_is_popular_says_so_and_is_counted(
     client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr(site_of(client).store.consents, "profile", unreadable)
+        patched.setattr(site_of(client).store.consents, "known", unreadable)
         answer = client.post("/v1/recommend", json=PAGE)
         assert (answer.status_code, answer.json()["degraded"]) == (200, ["profile"])
         shown = answer.json()["slots"][0]["items"]
@@ -64,7 +64,7 @@ def test_a_remote_store_that_hangs_holds_up_no_page_beyond_its_deadline(
 ) -> None:
     go, site = threading.Event(), site_of(client)
     monkeypatch.setattr(site.reads, "_threads", Reads(remote=True)._threads)
-    monkeypatch.setattr(site.store.consents, "profile", lambda *_: go.wait(60))
+    monkeypatch.setattr(site.store.consents, "known", lambda *_: go.wait(60))
     try:
         assert client.post("/v1/recommend", json=PAGE).json()["degraded"] == ["profile"]
         assert client.get("/livez").status_code == 200
@@ -115,7 +115,7 @@ def broken(_: Habit, __: list[Query]) -> list[Scores]:
 
 def test_a_degraded_answer_is_on_the_ledger_as_such(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     site: Site = site_of(client)
-    monkeypatch.setattr(site.store.consents, "profile", unreadable)
+    monkeypatch.setattr(site.store.consents, "known", unreadable)
     id_ = client.post("/v1/recommend", json=PAGE).json()["recommendation_id"]
     assert client.portal
     kept = client.portal.call(site.ledger.find, id_)

@@ -135,7 +135,7 @@ def test_without_personalising_everybody_gets_the_same_and_no_profile_is_read(
     call(client, "menu", "mail")
     store = site_of(client).store
     monkeypatch.setattr(store.events, "profile", read)
-    monkeypatch.setattr(store.consents, "profile", read)
+    monkeypatch.setattr(store.consents, "known", read)
     monkeypatch.setattr(store.identities, "find", read)
     monkeypatch.setattr(store.ledger, "given", read)
     slots = ["menu", "more", "mail"]

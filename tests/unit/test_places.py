@@ -197,7 +197,7 @@ def test_everybody_gets_the_same_where_nothing_is_personal_and_nothing_of_them_i
         raise AssertionError
 
     monkeypatch.setattr(store.events, "profile", read)
-    monkeypatch.setattr(store.consents, "profile", read)
+    monkeypatch.setattr(store.consents, "known", read)
     monkeypatch.setattr(store.identities, "find", read)
     monkeypatch.setattr(store.ledger, "given", read)
     calls = [

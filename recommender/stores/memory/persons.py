@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from recommender.consent import Purpose, Statement
-from recommender.profile import Profile
+from recommender.stores.base import Known
 from recommender.stores.memory.events import MemoryEvents
 from recommender.stores.memory.ledger import MemoryLedger
 from recommender.stores.memory.state import State
@@ -32,9 +32,12 @@ class MemoryConsents:
                 return False
             return self._state.standing(self._state.of_customer(identity), purpose, self._unstated[purpose])
 
-    def profile(self, identity: str, purpose: Purpose) -> Profile | None:
+    def known(self, identity: str, purpose: Purpose) -> Known | None:
         with self._state.lock:
-            return self._state.profile(self._state.of_customer(identity)) if self.allows(identity, purpose) else None
+            if not self.allows(identity, purpose):
+                return None
+            names = self._state.of_customer(identity)
+            return Known(sorted(names), self._state.profile(names))
 
     def history(self, identity: str) -> list[Statement]:
         with self._state.lock:

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 
 from recommender.consent import Purpose, Statement, holds
-from recommender.profile import Profile
-from recommender.stores.layout import PART, PART_BITS, add_up
+from recommender.stores.base import Known
+from recommender.stores.layout import PART, PART_BITS, known_of
 from recommender.stores.postgres.database import WHO, Connection, Database, hold, rows
 from recommender.stores.postgres.identities import enter
 from recommender.stores.postgres.tombstones import Tombstones
@@ -17,19 +17,23 @@ OF_CUSTOMER = f"""
 SELECT p.id, p.body FROM identities n JOIN identities i ON i.customer = n.customer
 JOIN parts p ON p.id BETWEEN i.id << {PART_BITS} AND (i.id << {PART_BITS}) + {PART} WHERE n.name = %s
 """  # noqa: S608  the numbers are our own
+_KNOWN = f"""
+SELECT i.name, p.id, p.body FROM identities n JOIN identities i ON i.customer = n.customer
+LEFT JOIN parts p ON p.id BETWEEN i.id << {PART_BITS} AND (i.id << {PART_BITS}) + {PART} WHERE n.name = %s
+"""  # noqa: S608  the numbers are our own
 _STANDING = """
 SELECT c.identity, c.at, c.given, n.id IS NULL AND EXISTS (SELECT 1 FROM tombstones)
 FROM (SELECT 1) AS always LEFT JOIN identities n ON n.name = %s LEFT JOIN identities i ON i.customer = n.customer
 LEFT JOIN consents c ON c.identity = i.id AND c.purpose = %s
 """
 """At least one row; it says of a stranger whether they may have been erased, so that mostly one question is enough."""
-_PROFILE = f"""
-{OF_CUSTOMER} AND NOT EXISTS (
+_AGREED = f"""
+{_KNOWN} AND NOT EXISTS (
     SELECT 1 FROM identities j JOIN consents c ON c.identity = j.id AND c.purpose = %s
     WHERE j.customer = n.customer AND NOT c.given
 )
 """  # noqa: S608 - constants alone
-"""The parts of a customer who never said no: they are most, and one question is enough for them."""
+"""The customer who never said no: they are most, and one question is enough for them."""
 _STATE = """
 INSERT INTO consents SELECT i.id, %(purpose)s, greatest(%(at)s, (SELECT max(at) + 1 FROM consents c
 WHERE c.identity = i.id AND c.purpose = %(purpose)s)), %(given)s, %(by)s
@@ -63,11 +67,13 @@ class PostgresConsents:
                     return False
         return holds(((name, at, given) for name, at, given, _ in found if at is not None), self._unstated[purpose])
 
-    def profile(self, identity: str, purpose: Purpose) -> Profile | None:
-        parts = self._database.fetch(_PROFILE, identity, purpose.value) if self._unstated[purpose] else ()
-        if parts:
-            return add_up(parts)
-        return add_up(self._database.fetch(OF_CUSTOMER, identity)) if self.allows(identity, purpose) else None
+    def known(self, identity: str, purpose: Purpose) -> Known | None:
+        found = self._database.fetch(_AGREED, identity, purpose.value) if self._unstated[purpose] else ()
+        if not found:
+            if not self.allows(identity, purpose):
+                return None
+            found = self._database.fetch(_KNOWN, identity)
+        return known_of(found or [(identity, None, None)])
 
     def history(self, identity: str) -> list[Statement]:
         found = self._database.fetch(_OF_CUSTOMER, identity)

@@ -5,11 +5,10 @@ from collections.abc import Mapping
 import apsw
 
 from recommender.consent import Purpose, Statement, holds
-from recommender.profile import Profile
-from recommender.stores.layout import add_up
+from recommender.stores.base import Known
+from recommender.stores.layout import PART, PART_BITS, add_up, known_of
 from recommender.stores.sqlite.database import Database, fetch
 from recommender.stores.sqlite.identities import enter
-from recommender.stores.sqlite.parts import OF_CUSTOMER
 from recommender.stores.sqlite.tombstones import Tombstones
 
 _OF_CUSTOMER = """
@@ -20,13 +19,18 @@ _STANDING = """
 SELECT c.identity, c.at, c.given FROM identities n CROSS JOIN identities i ON i.customer = n.customer
 LEFT JOIN consents c ON c.identity = i.id AND c.purpose = ?2 WHERE n.name = ?1
 """
-_PROFILE = f"""
-{OF_CUSTOMER} AND NOT EXISTS (
-    SELECT 1 FROM identities j CROSS JOIN consents c ON c.identity = j.id AND c.purpose = ?2
-    WHERE j.customer = n.customer AND NOT c.given
-)
+_KNOWN = f"""
+SELECT i.name, p.id, p.body FROM identities n CROSS JOIN identities i ON i.customer = n.customer
+LEFT JOIN parts p ON p.id BETWEEN i.id << {PART_BITS} AND (i.id << {PART_BITS}) + {PART} WHERE n.name = ?
 """  # noqa: S608 - constants alone
-"""The parts of a customer who never said no: they are most, and one question is enough for them."""
+_OF_ONE = f"""
+SELECT id, body FROM parts WHERE id BETWEEN (
+    SELECT n.id << {PART_BITS} FROM identities n WHERE n.name = ?1
+    AND NOT EXISTS (SELECT 1 FROM identities j WHERE j.customer = n.customer AND j.id <> n.id)
+    AND NOT EXISTS (SELECT 1 FROM consents c WHERE c.identity = n.id AND c.purpose = ?2 AND NOT c.given)
+) AND (SELECT (n.id << {PART_BITS}) + {PART} FROM identities n WHERE n.name = ?1)
+"""  # noqa: S608 - constants alone
+"""The parts of a customer of one identity who never said no: they are most, and a third of the time is enough."""
 _STATE = """
 INSERT INTO consents SELECT i.id, ?2, max(?3, coalesce((SELECT max(at) + 1 FROM consents
 WHERE identity = i.id AND purpose = ?2), 0)), ?4, ?5 FROM identities n CROSS JOIN identities i
@@ -57,11 +61,13 @@ class SqliteConsents:
             return False
         return holds(((name, at, bool(given)) for name, at, given in rows if at is not None), self._unstated[purpose])
 
-    def profile(self, identity: str, purpose: Purpose) -> Profile | None:
-        parts = self._database.fetch(_PROFILE, identity, purpose.value) if self._unstated[purpose] else ()
+    def known(self, identity: str, purpose: Purpose) -> Known | None:
+        parts = self._database.fetch(_OF_ONE, identity, purpose.value) if self._unstated[purpose] else ()
         if parts:
-            return add_up(parts)
-        return add_up(self._database.fetch(OF_CUSTOMER, identity)) if self.allows(identity, purpose) else None
+            return Known((identity,), add_up(parts))
+        if not self.allows(identity, purpose):
+            return None
+        return known_of(self._database.fetch(_KNOWN, identity) or [(identity, None, None)])
 
     def history(self, identity: str) -> list[Statement]:
         rows = self._database.fetch(_OF_CUSTOMER, identity)

@@ -20,6 +20,7 @@ INSERT INTO items VALUES (?, ?, ?, ?, ?, ?, 0, ?) ON CONFLICT (code) DO UPDATE S
 title = excluded.title, attributes = excluded.attributes, available = excluded.available, deleted = 0,
 change = excluded.change WHERE deleted OR kind = excluded.kind
 """
+_CHANGES = f"SELECT change, deleted, {_COLUMNS} FROM items WHERE change > ? ORDER BY change, id"  # noqa: S608
 _NAME = "INSERT OR IGNORE INTO items VALUES (?, ?, ?, NULL, NULL, 1, 0, ?)"
 
 
@@ -55,10 +56,11 @@ class SqliteItems:
             return connection.changes() > 0
 
     def changes(self, since: int) -> tuple[int, list[Item], list[str]]:
-        query = f"SELECT change, deleted, {_COLUMNS} FROM items WHERE change > ? ORDER BY change, id"  # noqa: S608
-        rows = self._database.fetch(query, since)
+        rows = self._database.fetch(_CHANGES, since)
+        if not rows:
+            return since, [], []
         put = [_item(*row) for _, deleted, *row in rows if not deleted]
-        return (rows[-1][0] if rows else since), put, [row[2] for row in rows if row[1]]
+        return rows[-1][0], put, [row[2] for row in rows if row[1]]
 
 
 def _row(item: Item) -> tuple[int, str, str, str | None, str | None, bool]:
