@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from recommender.types import DAY, FloatArray, IntArray
+from recommender.types import FloatArray, IntArray
 
 Weights = npt.NDArray[np.float64]
 
@@ -26,13 +26,10 @@ class Counting:
 
     def weigh(self, type_: IntArray, age: IntArray) -> Weights:
         """What uses count, shape (n,). type_: codes, none where they are not known; age: milliseconds."""
-        weight = np.ones(age.size)
-        if self.types.size and type_.size:
-            at = np.minimum(np.searchsorted(self.types, type_), self.types.size - 1)
-            weight = np.where(self.types[at] == type_, self.weight[at], weight)
-        if self.half_life > 0:
-            weight = weight * np.exp2(np.maximum(age, 0) / (-DAY * float(self.half_life)))
-        return weight
+        from recommender.kernels.linear import weigh
+
+        whole = np.ascontiguousarray(type_, np.int64), np.ascontiguousarray(age, np.int64)
+        return weigh(*whole, self.types, self.weight, float(self.half_life))
 
     def check(self) -> None:
         """Raise ValueError where uses could not be counted so."""
@@ -42,7 +39,16 @@ class Counting:
             raise ValueError("the event types are not ascending, or a weight or the half-life is below 0")
 
 
-def saturate(count: npt.NDArray[np.floating]) -> FloatArray:
+ALIKE = Counting(np.zeros(0, np.int64), np.zeros(0, np.float32), np.zeros((), np.float32))
+"""Every use counts 1."""
+
+
+def saturated(count: float) -> float:
     """How much a count of uses says of a liking: up to 1 as much as it counts, ever less for each further one."""
-    said: FloatArray = (np.log(np.maximum(count, 1)) + np.minimum(count, 1)).astype(np.float32, copy=False)
-    return said
+    liked: float = np.log(np.maximum(count, 1)) + np.minimum(count, 1)
+    return liked
+
+
+def saturate(counts: npt.NDArray[np.floating]) -> FloatArray:
+    """`saturated` of each."""
+    return np.asarray(saturated(counts), np.float32)  # type: ignore[arg-type]

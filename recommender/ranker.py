@@ -7,7 +7,6 @@ PAQ family of compressors (Mattern, "Mixing strategies in data compression",
 counts, the others say how much to deviate from it.
 """
 
-from bisect import bisect_right as bisect
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -54,16 +53,10 @@ def situation(query: Query) -> IntArray:
     """
     if "situation" in query.memo:
         return cast(IntArray, query.memo["situation"])
-    met = steps(query).met.tolist()
-    order = sum(1 for uses in met[1 : ORDERS + 1] if uses)
-    seen = bisect(SEEN, met[order]) - 1 if order else 0
-    item, time = query.history.item, query.history.time
-    length = 1 + (ORDERS + 1) * len(SEEN)
-    repeat = length + len(LENGTHS) + 1
-    pause = bisect(PAUSES, query.context.now - int(time[-1])) if item.size else len(PAUSES)
-    repeats = item.size > 1 and item[-1] == item[-2]
-    rows = (0, 1 + order * len(SEEN) + seen, length + bisect(LENGTHS, item.size), repeat + repeats, repeat + 2 + pause)
-    query.memo["situation"] = found = np.array(rows, np.int64)
+    from recommender.kernels.blend import situated
+
+    history = query.history
+    query.memo["situation"] = found = situated(history.item, history.time, query.context.now, steps(query).met)
     return found
 
 

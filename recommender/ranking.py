@@ -1,6 +1,7 @@
 """One kind's items, scored for one question, and the reasons of the scores."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,12 +11,16 @@ from recommender.history import Context, Query
 from recommender.losses import losses
 from recommender.model import KindModel
 from recommender.page import RankedItem
+from recommender.plan import Plan, plan_of
 from recommender.profile import Profile
 from recommender.ranker import POPULAR, is_stranger
 from recommender.shelf import Shelf
 from recommender.sources.base import Scores
 from recommender.sources.popularity import Popularity
 from recommender.types import BoolArray, FloatArray, IntArray
+
+if TYPE_CHECKING:
+    from recommender.kernels.whole import Found
 
 LEAST = 1e-6
 """A source without which an item loses less is no reason for it; a stranger's habit is none."""
@@ -29,6 +34,7 @@ class Ranking:
     """One kind's items, scored for one question.
 
     blended: shape (n,), what orders them. score: (n,), its softmax, in which far-off items run together at 0.
+    short: by what it was answered in one call, where it was.
     """
 
     shelf: Shelf
@@ -37,13 +43,18 @@ class Ranking:
     scores: list[Scores]
     blended: FloatArray
     score: FloatArray
+    short: "tuple[Plan, Found] | None" = None
 
     def reasons(self, positions: IntArray) -> list[str]:
         """The word of the source without which each position would lose most of its probability."""
+        words = [source.reason for source in self.model.sources]
+        if self.short is not None:
+            plan, found = self.short
+            rows = plan.loudest(found, positions, RIVALS, LEAST).tolist()
+            return [words[row] if row >= 0 else Popularity.reason for row in rows]
         if is_stranger(self.query) and POPULAR in self.model.ranker.columns:
             return [Popularity.reason] * positions.size
         lost = self.losses(positions)
-        words = [source.reason for source in self.model.sources]
         loudest = zip(lost.argmax(axis=0).tolist(), self.missed(lost).tolist(), strict=True)
         return [words[row] if so else Popularity.reason for row, so in loudest]
 
@@ -91,6 +102,12 @@ class Ranking:
 
 def rank(shelf: Shelf, model: KindModel, profile: Profile, context: Context) -> Ranking:
     """Score all of a shelf for somebody with this profile."""
+    plan = plan_of(model, shelf.items)
+    found = plan.answer(profile, context) if plan else None
+    if plan and found:
+        scores = plan.scores(found)
+        query = plan.query(found, scores, context)
+        return Ranking(shelf, model, query, scores, found.blended, found.score, (plan, found))
     query = asked(profile, shelf.items, context)
     scores = [source.score([query])[0] for source in model.sources]
     blended = model.ranker.blend(query, scores)

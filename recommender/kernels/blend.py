@@ -2,7 +2,9 @@
 
 import numpy as np
 
+from recommender.features import ORDERS
 from recommender.kernels.compiled import compiled
+from recommender.ranker import AT_ONCE, LENGTHS, PAUSES, SEEN
 from recommender.types import BoolArray, FloatArray, IntArray
 
 
@@ -51,6 +53,27 @@ def lay_all(values: FloatArray, floor: FloatArray, wanted: IntArray, column: int
     for row in range(wanted.size):
         for part in range(floor.size):
             matrix[row, column + part] = values[part, wanted[row]] - floor[part]
+
+
+@compiled("i1 i1 i0 i1")
+def situated(item: IntArray, time: IntArray, now: int, met: IntArray) -> IntArray:
+    """`situation`, shape (AT_ONCE,). item, time: of the uses; met: see `Steps`."""
+    rows, order, t, first = np.zeros(AT_ONCE, np.int64), 0, item.size, 1
+    for steps in range(1, ORDERS + 1):
+        order += met[steps] > 0
+    rows[1] = first + order * len(SEEN)
+    for seen in SEEN[1:]:
+        rows[1] += order > 0 and met[order] >= seen
+    first += (ORDERS + 1) * len(SEEN)
+    rows[2] = first
+    for length in LENGTHS:
+        rows[2] += t >= length
+    first += len(LENGTHS) + 1
+    rows[3] = first + (t > 1 and item[t - 1] == item[t - 2])
+    rows[4] = first + 2
+    for pause in PAUSES:
+        rows[4] += t == 0 or now - time[t - 1] >= pause
+    return rows
 
 
 @compiled("f2 i1 f2 i0")
@@ -153,29 +176,32 @@ def silences(
     """
     sources, k, units = ends.size, values.shape[0], out.size
     total, speaks = np.zeros((1 + sources, k)), np.zeros((sources, k), np.bool_)
-    said, parts, way = np.zeros(sources), np.zeros((sources, units), np.float32), np.empty(units, np.float32)
+    said, parts, way = np.zeros(sources), np.zeros((1 + sources, units), np.float32), np.empty(units, np.float32)
+    floor = np.maximum(start, np.float32(0))
     for one in range(k):
         whole, singled, first = 0.0, 0.0, 0
         if units:
             way[:] = item[min(positions[one], item.shape[0] - 1)]
         for source in range(sources):
-            said[source], parts[source] = 0, 0
+            said[source], parts[1 + source] = 0, 0
             for column in range(first, ends[source]):
                 value = values[one, column]
                 if value != 0:
                     speaks[source, one] |= value > 0
                     said[source] += weight[column] * value
                     for unit in range(units if met[one] else 0):
-                        parts[source, unit] += value * into[column, unit]
+                        parts[1 + source, unit] += value * into[column, unit]
             first = ends[source]
             whole += said[source]
             singled += said[source] if single[source] else 0
-            way += parts[source]
+            for unit in range(units):
+                way[unit] += parts[1 + source, unit]
         for row in range(1 + sources):
             silent = said[row - 1] if row else 0.0
-            lifted = 0.0
-            if units and met[one]:
-                lifted = np.float64(lift(way - parts[row - 1] if row else way, start, out))
+            lifted = np.float32(0)
+            for unit in range(units if met[one] else 0):
+                stands = way[unit] - parts[row, unit] + start[unit]
+                lifted += (max(stands, np.float32(0)) - floor[unit]) * out[unit]
             total[row, one] = whole - silent + lifted
             if late[one]:
                 begin = ends[row - 2] if row > 1 else 0

@@ -3,9 +3,10 @@
 import numpy as np
 import numpy.typing as npt
 
+from recommender.counting import Weights, saturated
 from recommender.kernels.choose import best, likely
 from recommender.kernels.compiled import compiled
-from recommender.types import FloatArray, IntArray
+from recommender.types import DAY, FloatArray, IntArray
 
 
 @compiled("i1 i1 f1 i1 f1 i0", "i1 j1 f1 i1 f1 i0")
@@ -148,15 +149,52 @@ def scores_among(products: FloatArray, rows: IntArray, confidence: FloatArray, s
     return scale(scores.reshape(1, n), size, head)
 
 
-@compiled("i1 i1 i1 i0")
-def counts(place: IntArray, older_place: IntArray, older_count: IntArray, size: int) -> FloatArray:
-    """How often each place was used, shape (size,)."""
-    count = np.zeros(size, np.float32)
-    for one in place:
-        count[one] += 1
-    for at in range(older_place.size):
-        count[older_place[at]] += older_count[at]
-    return count
+_saturated = compiled("d0")(saturated)
+
+
+@compiled("i1 i1 i1 f1 d0")
+def weigh(type_: IntArray, age: IntArray, types: IntArray, weight: FloatArray, half_life: float) -> Weights:
+    """`Counting.weigh`: shape (n,). types, weight, half_life: of the `Counting`."""
+    counted = np.ones(age.size)
+    for at in range(age.size):
+        for row in range(types.size if type_.size else 0):
+            if types[row] == type_[at]:
+                counted[at] = weight[row]
+        if half_life > 0:
+            counted[at] *= np.exp2(max(age[at], 0) / (-DAY * half_life))
+    return counted
+
+
+@compiled("i1 i1 i1 i1 i1 i1 i1 i1 f1 d0")
+def liking(
+    at: IntArray,
+    place: IntArray,
+    type_: IntArray,
+    age: IntArray,
+    older_place: IntArray,
+    older_type: IntArray,
+    older_count: IntArray,
+    types: IntArray,
+    weight: FloatArray,
+    half_life: float,
+) -> tuple[IntArray, FloatArray]:
+    """Those of the used items `at` that count at all, and how much a customer likes each, by its uses: see `usage`.
+
+    place, type_, age: shape (t,), of each use; older_...: of the uses that are only counted, as old as the oldest.
+    """
+    count, oldest = np.zeros(at.size), 0
+    each = weigh(type_, age, types, weight, half_life)
+    for use in range(place.size):
+        count[place[use]] += each[use]
+        oldest = max(oldest, age[use])
+    each = weigh(older_type, np.full(older_place.size, oldest), types, weight, half_life)
+    for use in range(older_place.size):
+        count[older_place[use]] += older_count[use] * each[use]
+    liked = np.flatnonzero(count > 0)
+    much = np.empty(liked.size, np.float32)
+    for one in range(liked.size):
+        much[one] = _saturated(count[liked[one]])
+    return at[liked], much
 
 
 @compiled("i1 i1 f1 i1 i1 f1 i1 f1 i0 i0 i0 i0")

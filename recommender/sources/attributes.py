@@ -43,7 +43,7 @@ class Attributes:
         from recommender.kernels.linear import through
 
         size = query.items.codes.size
-        by_item, by_token = _described(self, query.items)
+        by_item, by_token = described_by(self, query.items)
         rows, weight = usage(query, size)
         found = through(*by_item, *by_token, rows, weight, TASTES, by_token.starts.size - 1, size, HEAD)
         return Scores(found, None, np.zeros(1, np.float32))
@@ -75,7 +75,7 @@ class _Rows(NamedTuple):
 
 
 @lru_cache(maxsize=4)  # a live catalogue serves many requests; both arguments are immutable and hash by identity
-def _described(source: Attributes, items: Items) -> tuple[_Rows, _Rows]:
+def described_by(source: Attributes, items: Items) -> tuple[_Rows, _Rows]:
     """Items x tokens, each row of length 1, and its transpose."""
     vocabulary, matrix = token_matrix(items)
     weighted = sparse.csr_array(matrix @ sparse.diags_array(source.weight_of(vocabulary)))

@@ -56,7 +56,7 @@ class Factors:
 
         rows, weight = self._used(query)
         size = query.items.codes.size
-        return on_scale(scores_among(_products_of(self), rows, weight * self.alpha, size, HEAD))
+        return on_scale(scores_among(products_of(self), rows, weight * self.alpha, size, HEAD))
 
     def _used(self, query: Query) -> tuple[IntArray, FloatArray]:
         """Which of the known items the customer used, and how much each counts."""
@@ -80,6 +80,6 @@ class Factors:
 
 
 @lru_cache(maxsize=4)  # immutable, and hashed by identity
-def _products_of(source: Factors) -> FloatArray:
+def products_of(source: Factors) -> FloatArray:
     """Shape (known, known): the products of all items' factors, by the inverse of the normal matrix."""
     return np.asarray(source.factors @ source.inverse @ source.factors.T, np.float32)

@@ -42,7 +42,7 @@ PLACES = ("used", "nearness", "recency", "rest", "overdue", "last", "last-but-on
 whether it was the last or the last but one.
 """
 
-_LONGEST = np.log(HISTORY + 1)
+MOST_REST = np.log(HISTORY + 1)
 _DAY_MINUTES = DAY // MINUTE
 
 
@@ -66,7 +66,7 @@ def _score(query: Query) -> Scores:
     from recommender.kernels.habit import habit
 
     mine, history, context = used(query), query.history, query.context
-    by_use, by_time, alike = _tables()
+    by_use, by_time, alike = tables()
     values = habit(
         mine.place,
         mine.at.size,
@@ -83,13 +83,13 @@ def _score(query: Query) -> Scores:
         alike,
         VISIT,
         FAINT,
-        _LONGEST,
+        MOST_REST,
     )
     return Scores(values, mine.at, np.zeros(values.shape[0], np.float32))
 
 
 @cache
-def _tables() -> tuple[Weights, Weights, Weights]:
+def tables() -> tuple[Weights, Weights, Weights]:
     """The half-lives in uses and in milliseconds, and what `clocks` gives, in a row."""
     return np.array(USES, np.float64), np.array([*TIMES.values()], np.float64), np.concatenate(clocks())
 

@@ -28,7 +28,7 @@ CHAINS = {
 }
 """Ways to count what followed: a half-life, in times that the same steps were met, and a discount."""
 
-_PACES, _DISCOUNTS = np.array([*CHAINS.values()], np.float64).T.copy()
+PACES, DISCOUNTS = np.array([*CHAINS.values()], np.float64).T.copy()
 
 LOOSE = ("skip-2", "skip-3", "skip-2-3", "swapped")
 """What else may be as it was before a use: the step two back, three back, both of these; the last two, swapped."""
@@ -96,8 +96,8 @@ class Transitions:
             item,
             steps(query).run,
             ORDERS,
-            _PACES,
-            _DISCOUNTS,
+            PACES,
+            DISCOUNTS,
             BASE,
             LEAN,
             FAINT,

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from recommender.counting import saturate
+from recommender.counting import ALIKE
 from recommender.features import used
 from recommender.history import Query
 from recommender.sources.base import Scores
@@ -32,20 +32,21 @@ def usage(query: Query, size: int) -> tuple[IntArray, FloatArray]:
 
 
 def _weights(query: Query) -> tuple[IntArray, FloatArray]:
-    met, history, counting = used(query), query.history, query.items.counting
-    if counting is None:
-        from recommender.kernels.linear import counts
+    from recommender.kernels.linear import liking
 
-        return met.at, saturate(counts(met.place, met.older_place, history.older_count, met.at.size))
-    age = query.context.now - history.time
-    count = np.bincount(met.place, counting.weigh(history.type, age), met.at.size)
-    if met.older_place.size:
-        oldest = np.full(met.older_place.size, age.max(initial=0))
-        older = history.older_count * counting.weigh(history.older_type, oldest)
-        count = count + np.bincount(met.older_place, older, met.at.size)
-    weight = saturate(count.astype(np.float32))
-    heard = weight > 0
-    return met.at[heard], weight[heard]
+    met, history, counting = used(query), query.history, query.items.counting or ALIKE
+    return liking(
+        met.at,
+        met.place,
+        history.type,
+        query.context.now - history.time,
+        met.older_place,
+        history.older_type,
+        history.older_count,
+        counting.types,
+        counting.weight,
+        float(counting.half_life),
+    )
 
 
 def scaled(values: FloatArray, size: int) -> Scores:

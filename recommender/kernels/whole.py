@@ -1,0 +1,269 @@
+"""A whole question in one call: what is done source by source elsewhere, for a model of features and nothing unusual.
+
+Every step is the loop that answers it elsewhere; what is saved is the way from one to the next, which costs more than
+the steps do. plan.py says when this may be asked, and a law holds both ways to the same.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from recommender.features import DEPTH, ORDERS, Weights
+from recommender.kernels.blend import add_singled, factor, silences, situated, stand, ways
+from recommender.kernels.choose import best
+from recommender.kernels.compiled import compiled
+from recommender.kernels.habit import habit
+from recommender.kernels.linear import liking, scores_among, summed, through
+from recommender.kernels.past import Places, Words, find, recall
+from recommender.kernels.transitions import own_steps, with_others
+from recommender.sharpness import DOUBT
+from recommender.sources.attributes import TASTES
+from recommender.sources.habit import FAINT as HABIT_FAINT
+from recommender.sources.habit import MOST_REST, VISIT
+from recommender.sources.transitions import ALIKE, BASE, FAINT, LEAN, LONGEST, STRIDE
+from recommender.sources.usage import HEAD
+from recommender.types import DISMISS, IMPRESSION, RETURN, BoolArray, FloatArray, IntArray
+
+_HIGH = 32
+
+
+class Found(NamedTuple):
+    """What a question comes to; all empty where it has to be asked in the usual way.
+
+    uses, at, places, run, met: what `recall` gives. habit, steps: the columns of `Habit` at `at`, of `Transitions` at
+    `step_at`. rows: the situation. liked, liking: see `usage`. whole: shape (sources, n), what the others say of all
+    items. values, start, way: see `Seen`, of the positions `step_at`. weight: (columns,). blended, score: see
+    `Ranking`. sharpness: what the first was multiplied by.
+    """
+
+    uses: IntArray
+    at: IntArray
+    places: IntArray
+    run: IntArray
+    met: IntArray
+    habit: FloatArray
+    steps: FloatArray
+    step_at: IntArray
+    rows: IntArray
+    liked: IntArray
+    liking: FloatArray
+    whole: FloatArray
+    values: FloatArray
+    start: FloatArray
+    way: FloatArray
+    weight: FloatArray
+    blended: FloatArray
+    score: FloatArray
+    sharpness: float
+
+
+@compiled("i2")
+def unusual(events: Words) -> bool:
+    """Whether something was returned, which takes back uses of before."""
+    found = False
+    for at in range(events.shape[0]):
+        found |= events[at, 3] >> _HIGH == RETURN
+    return found
+
+
+@compiled("f2 i1 f1 f1 d0")
+def weighed(weights: FloatArray, rows: IntArray, slope: FloatArray, reach: FloatArray, length: float) -> FloatArray:
+    """`Ranker.weigh`, of no stranger. slope, reach: of its growth, none where there is none; length: `length_of`."""
+    weight: FloatArray = weights[0].copy()
+    for row in rows[1:] if weights.shape[0] > 1 else rows[:0]:
+        weight += weights[row]
+    if slope.size:
+        weight += slope * min(max(np.float32(length), reach[0]), reach[1])
+    return weight
+
+
+@compiled("f2 i1 f2 i1 f2 f1 i1 i0 F2")
+def _lay(
+    own: FloatArray,
+    own_at: IntArray,
+    steps: FloatArray,
+    at: IntArray,
+    whole: FloatArray,
+    floor: FloatArray,
+    columns: IntArray,
+    size: int,
+    values: FloatArray,
+) -> None:
+    """Fill in what all sources say of the positions `at`, above their floors. columns: see `ranked`."""
+    mine = 0
+    for row in range(at.size):
+        if mine < own_at.size and own_at[mine] == at[row]:
+            for column in range(own.shape[0]):
+                values[row, columns[0] + column] = own[column, mine]
+            mine += 1
+        for column in range(steps.shape[0]):
+            values[row, columns[1] + column] = steps[column, row]
+        for source in range(size):
+            values[row, columns[2 + source]] = whole[source, at[row]] - floor[source]
+
+
+@compiled("F1 f1 d1")
+def _sharpen(blended: FloatArray, sharpness: FloatArray, log_odds: Weights) -> tuple[FloatArray, float]:
+    """`factor_of` some scores, by which they are multiplied, and their softmax."""
+    most, sum_, sharp = blended.max(), np.float32(0), 1.0
+    if sharpness.size:
+        for one in blended:
+            sum_ += np.exp(one - most)
+        sharp = factor(min(max(1 / np.float64(sum_), DOUBT), 1 - DOUBT), log_odds, sharpness)
+        blended *= np.float32(sharp)
+        most *= np.float32(sharp)
+    score = np.exp(blended - most)
+    score /= score.sum()
+    return score, sharp
+
+
+@compiled(
+    "i2 j1 i1 i0 i0 i0 d1 d1 d1 d1 d1 i1 i1 i1 f1 i1 f1 d0 f1 i1 i1 f1 f2 f1 i1 i1 f1 i1 i1 f1 "
+    "i1 f1 b1 f2 f1 f1 f2 f2 f2 f2 f1 d1 f1"
+)
+def ranked(
+    events: Words,
+    table: Places,
+    codes: IntArray,
+    now: int,
+    now_week: int,
+    now_channel: int,
+    by_use: Weights,
+    by_time: Weights,
+    alike: Weights,
+    paces: Weights,
+    discounts: Weights,
+    key: IntArray,
+    next_starts: IntArray,
+    next_item: IntArray,
+    lift: FloatArray,
+    types: IntArray,
+    type_weight: FloatArray,
+    half_life: float,
+    popular: FloatArray,
+    near_starts: IntArray,
+    near_item: IntArray,
+    near_weight: FloatArray,
+    products: FloatArray,
+    confidence: FloatArray,
+    token_starts: IntArray,
+    token: IntArray,
+    token_weight: FloatArray,
+    having_starts: IntArray,
+    having: IntArray,
+    having_weight: FloatArray,
+    columns: IntArray,
+    floor: FloatArray,
+    single: BoolArray,
+    weights: FloatArray,
+    slope: FloatArray,
+    reach: FloatArray,
+    into: FloatArray,
+    bias: FloatArray,
+    item: FloatArray,
+    last: FloatArray,
+    out: FloatArray,
+    log_odds: Weights,
+    sharpness: FloatArray,
+) -> Found:
+    """`rank`, of somebody with these events; see `Plan`, whose parts these are, and the loops of the sources.
+
+    columns: shape (6,), where the columns of habit and transitions begin, and those of popularity, neighbours, factors
+    and attributes are. floor: shape (4,), of the last four. single: (columns,), which speak of items one by one.
+    """
+    none, nothing, empty = np.zeros(0, np.int64), np.zeros(0, np.float32), np.zeros((0, 0), np.float32)
+    uses, at, places, run, met = recall(
+        events, np.zeros(0, np.bool_), table, codes, RETURN, DISMISS, IMPRESSION, none, DEPTH
+    )
+    past, size, n = uses[0], at.size, codes.size
+    if past.size == 0 or unusual(events):
+        return Found(
+            uses, at, places, run, met, empty, empty, none, none, none, nothing, empty, empty, nothing, empty, nothing,
+            nothing, nothing, 1.0,
+        )  # fmt: skip
+    own = habit(
+        places, size, none, none, uses[1], uses[2], uses[3], now, now_week, now_channel, by_use, by_time, alike, VISIT,
+        HABIT_FAINT, MOST_REST,
+    )  # fmt: skip
+    mine = own_steps(places, size, past, run, ORDERS, paces, discounts, BASE, LEAN, FAINT, LONGEST, ALIKE)
+    step_at, steps = with_others(at, mine, key, next_starts, next_item, lift, past, STRIDE)
+    liked, much = liking(at, places, uses[4], now - uses[1], none, none, none, types, type_weight, half_life)
+    whole = np.empty((4, n), np.float32)
+    whole[0] = popular
+    whole[1] = summed(near_starts, near_item, near_weight, liked, much, n, n, HEAD)[0]
+    whole[2] = scores_among(products, liked, much * confidence[liked], n, HEAD)[0]
+    whole[3] = through(
+        token_starts, token, token_weight, having_starts, having, having_weight, liked, much, TASTES,
+        having_starts.size - 1, n, HEAD,
+    )[0]  # fmt: skip
+    rows = situated(past, uses[1], now, met)
+    weight = weighed(weights, rows, slope, reach, np.log2(np.float64(size)))
+    values = np.zeros((step_at.size, weight.size), np.float32)
+    _lay(own, at, steps, step_at, whole, floor, columns, whole.shape[0], values)
+    start, way = nothing, np.zeros((step_at.size, 0), np.float32)
+    if out.size:
+        start, way = stand(bias, rows, last, past[past.size - 1]), ways(values, into, item, step_at)
+    blended = np.zeros(n, np.float32)
+    for source in range(whole.shape[0]):
+        blended += weight[columns[2 + source]] * whole[source]
+    add_singled(blended, step_at, values, weight, single, way, start, out)
+    score, sharp = _sharpen(blended, sharpness, log_odds)
+    return Found(
+        uses, at, places, run, met, own, steps, step_at, rows, liked, much, whole, values, start, way, weight, blended,
+        score, sharp,
+    )  # fmt: skip
+
+
+@compiled("f1 i1 i0 f2 i1 f2 f1 i1 f1 i1 b1 f2 f2 f1 f1 i0 d1 f1 d0")
+def loudest(
+    blended: FloatArray,
+    asked: IntArray,
+    rivals: int,
+    values: FloatArray,
+    met: IntArray,
+    whole: FloatArray,
+    floor: FloatArray,
+    columns: IntArray,
+    weight: FloatArray,
+    ends: IntArray,
+    single: BoolArray,
+    into: FloatArray,
+    item: FloatArray,
+    start: FloatArray,
+    out: FloatArray,
+    own: int,
+    log_odds: Weights,
+    sharpness: FloatArray,
+    least: float,
+) -> IntArray:
+    """Shape of `asked`: the row of the source without which each position would lose most, -1 where it loses nothing.
+
+    See `Ranking.losses`, which says so of any model; the arrays are those of `Found` and of `ranked`.
+    """
+    pool, count = np.empty(asked.size + rivals, np.int64), asked.size
+    pool[:count] = asked
+    for at in best(blended, rivals):
+        if at not in asked:
+            pool[count] = at
+            count += 1
+    pool = pool[:count]
+    there, told = np.zeros(count, np.bool_), np.zeros((count, weight.size), np.float32)
+    for one in range(count):
+        row = find(met, 0, met.size, pool[one])
+        there[one] = row >= 0
+        if row >= 0:
+            told[one] = values[row]
+        else:
+            for source in range(whole.shape[0]):
+                told[one, columns[2 + source]] = whole[source, pool[one]] - floor[source]
+    lost, speaks = silences(
+        told, weight, ends, single, there, pool, np.zeros(count, np.bool_), into, item, start, out, own, log_odds,
+        sharpness, DOUBT,
+    )  # fmt: skip
+    found = np.full(asked.size, -1)
+    for one in range(asked.size):
+        most = least
+        for source in range(ends.size):
+            if speaks[source, one] and lost[source, one] > most:
+                found[one], most = source, lost[source, one]
+    return found
