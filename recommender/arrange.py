@@ -14,6 +14,8 @@ POOL = 5
 """Of so many times the slot's size, and at least LEAST_POOL, the best items are made diverse."""
 LEAST_POOL = 50
 
+_NONE = np.zeros(0, np.int64)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Offer:
@@ -38,8 +40,12 @@ def fill(
     offers: the place's own, then those that fill up what would stay empty. pins: places from 0, ascending, and
     positions. last: the page before, GONE where an item is not known any more.
     """
+    if len(offers) == 1 and not (diversity or pins):
+        from recommender.kernels.calm import slot
+
+        return slot(offers[0].open, offers[0].appeal, k, _NONE if last is None else last, stability**STEEPNESS)
     pinned = np.array([at for _, at in pins[:k]], np.int64)
-    first, own, best = offers[0], 0, np.zeros(0, np.int64)
+    first, own, best = offers[0], 0, _NONE
     for offer in offers:
         left = k - pinned.size - best.size
         if left > 0:
@@ -55,13 +61,12 @@ def fill(
     there = np.full(best.size + pinned.size, NOTHING)
     for place, at in _places(pins[:k], there.size).items():
         there[place] = at
-    before = np.zeros(0, np.int64) if last is None else last
-    return hold(best, own, there, before, first.open, first.appeal, stability**STEEPNESS)
+    return hold(best, own, there, _NONE if last is None else last, first.open, first.appeal, stability**STEEPNESS)
 
 
 def _best(offer: Offer, open_: BoolArray, items: Items, k: int, diversity: float) -> IntArray:
     if k == 0:
-        return np.zeros(0, np.int64)
+        return _NONE
     appeal = np.where(open_, offer.appeal, -np.inf)
     if diversity == 0:
         return top.best(appeal, k)

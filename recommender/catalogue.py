@@ -28,6 +28,9 @@ _token = lru_cache(20_000)(code64)
 MOST_CHANGES = 256
 """Changes of a shelf that are remembered, for who works something out of it."""
 
+FEW = 10_000
+"""Items of a model whose ids are kept as texts: about a megabyte."""
+
 Changes = tuple[int, list[Item], list[str]]
 """A cursor, the items that were put since another one, and the ids of those deleted."""
 
@@ -181,6 +184,7 @@ class _KindOf:
     ) -> None:
         self._find_kin = find_kin if codes.size else None
         self._kin: dict[int, tuple[IntArray, FloatArray]] = {}
+        ids = list(ids) if len(ids) <= FEW else ids
         self._trained = Items(codes, codes.size, ids, np.zeros(codes.size + 1, np.int64), _NONE, counting=counting)
         self._tokens: dict[int, IntArray] = {}
         self._stale: set[int] = set()
@@ -240,7 +244,7 @@ class _KindOf:
         items = Items(
             codes=np.concatenate([self._trained.codes, np.array(late, np.int64)]),
             known=self._trained.known,
-            ids=Chain(self._trained.ids, [self._late[code] for code in late]),
+            ids=Chain(self._trained.ids, [self._late[code] for code in late]) if late else self._trained.ids,
             token_starts=np.concatenate([self._trained.token_starts[:-1], self._trained.tokens.size + _starts(tokens)]),
             tokens=np.concatenate([self._trained.tokens, *tokens]),
             kin=kin_table([self._kin[code] for code in late]) if self._find_kin and late else None,

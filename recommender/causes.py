@@ -60,7 +60,7 @@ def _without_events(ranking: Ranking, profile: Profile, at: int) -> Iterator[Own
             left = without_uses(profile, code, last=last)
             uses = len(profile) - len(left)
             if uses:
-                again = rank(ranking.shelf, ranking.model, left, ranking.query.context)
+                again = rank(ranking.shelf, ranking.model, left, ranking.context)
                 yield Own(items.ids[position], uses, float(again.score[at]))
 
 

@@ -61,24 +61,15 @@ class Items:
 
     def positions(self, codes: IntArray) -> IntArray:
         """Where each code stands, -1 where it does not."""
-        found = _find(self.codes[: self.known], codes)
-        if self.known < self.codes.size:
-            late = _find(self.codes[self.known :], codes)
-            found = np.where(late >= 0, late + self.known, found)
-        return found
+        from recommender.kernels.past import positions
+
+        return positions(self.codes, self.known, np.ascontiguousarray(codes, np.int64))
 
 
 @lru_cache(maxsize=4)  # what is laid out by items, such as their tokens, is kept by identity: equals must be the same
 def counted(items: Items, counting: Counting | None) -> Items:
     """The same items, their uses counted in this way."""
     return items if items.counting is counting else replace(items, counting=counting)
-
-
-def _find(ascending: IntArray, codes: IntArray) -> IntArray:
-    if ascending.size == 0:
-        return np.full(codes.shape, -1, np.int64)
-    at = np.minimum(np.searchsorted(ascending, codes), ascending.size - 1)
-    return np.where(ascending[at] == codes, at, -1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

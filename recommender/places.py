@@ -52,7 +52,7 @@ class Place:
 
     def allowed(self, ranking: Ranking, find: FindEntry) -> BoolArray:
         """Shape (n,), to be written on: what may be shown there to anybody."""
-        context = ranking.query.context
+        context = ranking.context
         mask = ranking.shelf.open(context.now)
         if self.filter:
             mask &= self.filter.mask(ranking.shelf, find, context)
@@ -62,7 +62,7 @@ class Place:
         """Shape (n,): what orders the items there; the logarithm of each one's chance, but for a common term."""
         appeal = ranking.blended
         if self.boosts:
-            appeal = appeal + self.boosts.lift(ranking.shelf, find, ranking.query.context)
+            appeal = appeal + self.boosts.lift(ranking.shelf, find, ranking.context)
         if self.settings.rotate and shown and shown.item.size:
             item, laps = self._laps(ranking, shown)
             appeal = appeal.copy()
@@ -100,7 +100,7 @@ class Place:
         return item[times >= self.settings.cap]
 
     def _since(self, ranking: Ranking) -> int:
-        return ranking.query.context.now - int(self.settings.shown_days * DAY)
+        return ranking.context.now - int(self.settings.shown_days * DAY)
 
 
 class Places:

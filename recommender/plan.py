@@ -15,28 +15,25 @@ import numpy as np
 import numpy.typing as npt
 
 from recommender.counting import ALIKE, Counting
-from recommender.features import Steps, Used
-from recommender.history import Context, History, Items, Query, index_of
+from recommender.history import Context, Items, index_of
 from recommender.model import KindModel
 from recommender.profile import Profile
-from recommender.ranker import OWN, ROWS, Ranker, Seen
+from recommender.ranker import OWN, ROWS, Ranker
 from recommender.sharpness import LOG_ODDS
 from recommender.sources.attributes import Attributes, described_by
-from recommender.sources.base import Scores
 from recommender.sources.factors import FEW, Factors, products_of
 from recommender.sources.habit import Habit
 from recommender.sources.habit import tables as habit_tables
 from recommender.sources.neighbours import Neighbours
 from recommender.sources.popularity import Popularity
-from recommender.sources.text import SILENT, Text
+from recommender.sources.text import Text
 from recommender.sources.transitions import DISCOUNTS, PACES, Transitions
-from recommender.sources.usage import on_scale
 from recommender.types import EVENT, BoolArray, FloatArray, IntArray
 
 if TYPE_CHECKING:
     from recommender.kernels.whole import Found
 
-_NONE, _NOTHING, _NO_TABLE = np.zeros(0, np.int64), np.zeros(0, np.float32), np.zeros((0, 0), np.float32)
+_NOTHING, _NO_TABLE = np.zeros(0, np.float32), np.zeros((0, 0), np.float32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,36 +60,7 @@ class Plan:
         words = np.ascontiguousarray(profile.events).view(np.int64).reshape(-1, EVENT.itemsize // 8)
         index = index_of(self.items)
         found = ranked(words, index, self.items.codes, context.now, context.week, context.channel, *self.arguments)
-        return found if found.rows.size else None
-
-    def query(self, found: "Found", scores: list[Scores], context: Context) -> Query:
-        """The question, with all that was worked out for it; scores: `scores`."""
-        item, time, week, channel, type_ = found.uses
-        history = History(item, time, week, channel, _NONE, _NONE, type_, _NONE)
-        ranker = self.model.ranker
-        seen = Seen(ranker, scores, found.step_at, found.values, found.start, found.way, self.arguments[-3])
-        memo: dict[str, object] = {
-            "places": Used(found.at, found.places, _NONE),
-            "steps": Steps(found.run, found.met),
-            "situation": found.rows,
-            "usage": (found.liked, found.liking),
-            "seen": seen,
-            "sharpness": (ranker, np.float32(found.sharpness)),
-        }
-        return Query(self.items, history, context, memo)
-
-    def scores(self, found: "Found") -> list[Scores]:
-        """What each source says."""
-        steps, whole = found.steps, found.whole
-        return [
-            Scores(found.habit, found.at, np.zeros(found.habit.shape[0], np.float32)),
-            Scores(steps, found.step_at, np.zeros(steps.shape[0], np.float32)),
-            Scores(whole[:1], None, self.floor[:1], known=True),
-            on_scale(whole[1:2]),
-            on_scale(whole[2:3]),
-            Scores(whole[3:], None, self.floor[3:]),
-            SILENT,
-        ]
+        return found if found.blended.size else None
 
     def loudest(self, found: "Found", asked: IntArray, rivals: int, least: float) -> IntArray:
         """The row of the source without which each position would lose most, -1 where it loses nothing; its shape."""
@@ -101,7 +69,7 @@ class Plan:
         into, _, item, _, out, log_odds, sharpness = self.arguments[-7:]
         own = self.model.ranker.columns.index(OWN)
         return loudest(
-            found.blended, asked, rivals, found.values, found.step_at, found.whole, self.floor, self.columns,
+            found.blended, asked, rivals, found.values, found.met, found.whole, self.floor, self.columns,
             found.weight, self.ends, self.single, into, item, found.start, out, own, log_odds, sharpness, least,
         )  # fmt: skip
 

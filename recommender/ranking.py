@@ -1,6 +1,7 @@
 """One kind's items, scored for one question, and the reasons of the scores."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,21 +30,38 @@ RIVALS = 32
 """The best items, among which it is asked what an item would lose without a source."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Ranking:
-    """One kind's items, scored for one question.
+    """One kind's items, scored for one question; what is not needed is not worked out.
 
-    blended: shape (n,), what orders them. score: (n,), its softmax, in which far-off items run together at 0.
     short: by what it was answered in one call, where it was.
     """
 
     shelf: Shelf
     model: KindModel
-    query: Query
-    scores: list[Scores]
-    blended: FloatArray
-    score: FloatArray
+    profile: Profile
+    context: Context
     short: "tuple[Plan, Found] | None" = None
+
+    @cached_property
+    def query(self) -> Query:
+        """The question."""
+        return asked(self.profile, self.shelf.items, self.context)
+
+    @cached_property
+    def scores(self) -> list[Scores]:
+        """What each source says."""
+        return [source.score([self.query])[0] for source in self.model.sources]
+
+    @cached_property
+    def blended(self) -> FloatArray:
+        """Shape (n,): what orders the items."""
+        return self.short[1].blended if self.short else self.model.ranker.blend(self.query, self.scores)
+
+    @cached_property
+    def score(self) -> FloatArray:
+        """Shape (n,): the softmax of what orders them, in which far-off items run together at 0."""
+        return self.short[1].score if self.short else self.model.ranker.probabilities(self.blended)
 
     def reasons(self, positions: IntArray) -> list[str]:
         """The word of the source without which each position would lose most of its probability."""
@@ -96,19 +114,15 @@ class Ranking:
         if positions.size == 0:
             return []
         reasons = self.reasons(positions)
-        ids, score = self.shelf.items.ids, self.score
-        return [RankedItem(ids[at], float(score[at]), why) for at, why in zip(positions.tolist(), reasons, strict=True)]
+        ids, scores = self.shelf.items.ids, self.score[positions].tolist()
+        found = zip(positions.tolist(), scores, reasons, strict=True)
+        return [RankedItem(ids[at], score, why) for at, score, why in found]
 
 
 def rank(shelf: Shelf, model: KindModel, profile: Profile, context: Context) -> Ranking:
     """Score all of a shelf for somebody with this profile."""
     plan = plan_of(model, shelf.items)
     found = plan.answer(profile, context) if plan else None
-    if plan and found:
-        scores = plan.scores(found)
-        query = plan.query(found, scores, context)
-        return Ranking(shelf, model, query, scores, found.blended, found.score, (plan, found))
-    query = asked(profile, shelf.items, context)
-    scores = [source.score([query])[0] for source in model.sources]
-    blended = model.ranker.blend(query, scores)
-    return Ranking(shelf, model, query, scores, blended, model.ranker.probabilities(blended))
+    ranking = Ranking(shelf, model, profile, context, (plan, found) if plan and found else None)
+    _ = ranking.score  # what goes wrong goes wrong here
+    return ranking

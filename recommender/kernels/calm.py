@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from recommender.kernels.choose import best as best_of
 from recommender.kernels.compiled import compiled
 from recommender.stability import GONE
 from recommender.types import BoolArray, FloatArray, IntArray
@@ -141,3 +142,15 @@ def hold(
     for item in best[own:]:
         worth[item] = 0
     return settle(plain, worth, kept, share, pins)
+
+
+@compiled("b1 f1 i0 i1 d0")
+def slot(open_: BoolArray, appeal: FloatArray, k: int, last: IntArray, share: float) -> IntArray:
+    """The best k of what is open, as calm as `hold` keeps them; see there."""
+    worth = np.empty(appeal.size, np.float32)
+    for at in range(appeal.size):
+        worth[at] = appeal[at] if open_[at] else np.float32(-np.inf)
+    page = best_of(worth, k)
+    if page.size == 0 or last.size == 0 or share == 0:
+        return page
+    return hold(page, page.size, np.full(page.size, NOTHING), last, open_, appeal, share)

@@ -55,6 +55,16 @@ def position(table: Places, codes: IntArray, code: int) -> int:
     return int(table[cell])
 
 
+@compiled("i1 i0 i1")
+def positions(codes: IntArray, known: int, wanted: IntArray) -> IntArray:
+    """`Items.positions`."""
+    found = np.empty(wanted.size, np.int64)
+    for at in range(wanted.size):
+        late = find(codes, known, codes.size, wanted[at])
+        found[at] = late if late >= 0 else find(codes, 0, known, wanted[at])
+    return found
+
+
 @compiled("i2 b1 j1 i1 i0 i0 i0")
 def uses(
     events: Words, kept: BoolArray, table: Places, codes: IntArray, taken_back: int, dismissed: int, shown: int

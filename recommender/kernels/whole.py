@@ -18,7 +18,7 @@ from recommender.kernels.past import Places, Words, find, recall
 from recommender.kernels.transitions import own_steps, with_others
 from recommender.sharpness import DOUBT
 from recommender.sources.attributes import TASTES
-from recommender.sources.habit import FAINT as HABIT_FAINT
+from recommender.sources.habit import FAINT as OFTEN
 from recommender.sources.habit import MOST_REST, VISIT
 from recommender.sources.transitions import ALIKE, BASE, FAINT, LEAN, LONGEST, STRIDE
 from recommender.sources.usage import HEAD
@@ -30,31 +30,17 @@ _HIGH = 32
 class Found(NamedTuple):
     """What a question comes to; all empty where it has to be asked in the usual way.
 
-    uses, at, places, run, met: what `recall` gives. habit, steps: the columns of `Habit` at `at`, of `Transitions` at
-    `step_at`. rows: the situation. liked, liking: see `usage`. whole: shape (sources, n), what the others say of all
-    items. values, start, way: see `Seen`, of the positions `step_at`. weight: (columns,). blended, score: see
-    `Ranking`. sharpness: what the first was multiplied by.
+    blended, score: see `Ranking`. whole: shape (4, n), what popularity, neighbours, factors and attributes say of all
+    items. met, values, start: see `Seen`. weight: shape (columns,), of each.
     """
 
-    uses: IntArray
-    at: IntArray
-    places: IntArray
-    run: IntArray
-    met: IntArray
-    habit: FloatArray
-    steps: FloatArray
-    step_at: IntArray
-    rows: IntArray
-    liked: IntArray
-    liking: FloatArray
-    whole: FloatArray
-    values: FloatArray
-    start: FloatArray
-    way: FloatArray
-    weight: FloatArray
     blended: FloatArray
     score: FloatArray
-    sharpness: float
+    whole: FloatArray
+    met: IntArray
+    values: FloatArray
+    start: FloatArray
+    weight: FloatArray
 
 
 @compiled("i2")
@@ -77,7 +63,7 @@ def weighed(weights: FloatArray, rows: IntArray, slope: FloatArray, reach: Float
     return weight
 
 
-@compiled("f2 i1 f2 i1 f2 f1 i1 i0 F2")
+@compiled("f2 i1 f2 i1 f2 f1 i1 F2")
 def _lay(
     own: FloatArray,
     own_at: IntArray,
@@ -86,7 +72,6 @@ def _lay(
     whole: FloatArray,
     floor: FloatArray,
     columns: IntArray,
-    size: int,
     values: FloatArray,
 ) -> None:
     """Fill in what all sources say of the positions `at`, above their floors. columns: see `ranked`."""
@@ -98,23 +83,23 @@ def _lay(
             mine += 1
         for column in range(steps.shape[0]):
             values[row, columns[1] + column] = steps[column, row]
-        for source in range(size):
+        for source in range(whole.shape[0]):
             values[row, columns[2 + source]] = whole[source, at[row]] - floor[source]
 
 
 @compiled("F1 f1 d1")
-def _sharpen(blended: FloatArray, sharpness: FloatArray, log_odds: Weights) -> tuple[FloatArray, float]:
-    """`factor_of` some scores, by which they are multiplied, and their softmax."""
-    most, sum_, sharp = blended.max(), np.float32(0), 1.0
+def _sharpen(blended: FloatArray, sharpness: FloatArray, log_odds: Weights) -> FloatArray:
+    """Multiply some scores by their `factor_of`, and give their softmax."""
+    most, sum_ = blended.max(), np.float32(0)
     if sharpness.size:
         for one in blended:
             sum_ += np.exp(one - most)
-        sharp = factor(min(max(1 / np.float64(sum_), DOUBT), 1 - DOUBT), log_odds, sharpness)
-        blended *= np.float32(sharp)
-        most *= np.float32(sharp)
-    score = np.exp(blended - most)
+        sharp = np.float32(factor(min(max(1 / np.float64(sum_), DOUBT), 1 - DOUBT), log_odds, sharpness))
+        blended *= sharp
+        most *= sharp
+    score: FloatArray = np.exp(blended - most)
     score /= score.sum()
-    return score, sharp
+    return score
 
 
 @compiled(
@@ -172,46 +157,36 @@ def ranked(
     and attributes are. floor: shape (4,), of the last four. single: (columns,), which speak of items one by one.
     """
     none, nothing, empty = np.zeros(0, np.int64), np.zeros(0, np.float32), np.zeros((0, 0), np.float32)
-    uses, at, places, run, met = recall(
-        events, np.zeros(0, np.bool_), table, codes, RETURN, DISMISS, IMPRESSION, none, DEPTH
-    )
-    past, size, n = uses[0], at.size, codes.size
+    every = np.zeros(0, np.bool_)
+    uses, at, places, run, followed = recall(events, every, table, codes, RETURN, DISMISS, IMPRESSION, none, DEPTH)
+    past, times, size, n = uses[0], uses[1], at.size, codes.size
     if past.size == 0 or unusual(events):
-        return Found(
-            uses, at, places, run, met, empty, empty, none, none, none, nothing, empty, empty, nothing, empty, nothing,
-            nothing, nothing, 1.0,
-        )  # fmt: skip
+        return Found(nothing, nothing, empty, none, empty, nothing, nothing)
+    moment = now, now_week, now_channel
     own = habit(
-        places, size, none, none, uses[1], uses[2], uses[3], now, now_week, now_channel, by_use, by_time, alike, VISIT,
-        HABIT_FAINT, MOST_REST,
-    )  # fmt: skip
+        places, size, none, none, times, uses[2], uses[3], *moment, by_use, by_time, alike, VISIT, OFTEN, MOST_REST
+    )
     mine = own_steps(places, size, past, run, ORDERS, paces, discounts, BASE, LEAN, FAINT, LONGEST, ALIKE)
-    step_at, steps = with_others(at, mine, key, next_starts, next_item, lift, past, STRIDE)
-    liked, much = liking(at, places, uses[4], now - uses[1], none, none, none, types, type_weight, half_life)
+    met, steps = with_others(at, mine, key, next_starts, next_item, lift, past, STRIDE)
+    liked, much = liking(at, places, uses[4], now - times, none, none, none, types, type_weight, half_life)
+    near = summed(near_starts, near_item, near_weight, liked, much, n, n, HEAD)
+    taste = scores_among(products, liked, much * confidence[liked], n, HEAD)
+    back, tokens = (having_starts, having, having_weight), having_starts.size - 1
+    alike_ = through(token_starts, token, token_weight, *back, liked, much, TASTES, tokens, n, HEAD)
     whole = np.empty((4, n), np.float32)
-    whole[0] = popular
-    whole[1] = summed(near_starts, near_item, near_weight, liked, much, n, n, HEAD)[0]
-    whole[2] = scores_among(products, liked, much * confidence[liked], n, HEAD)[0]
-    whole[3] = through(
-        token_starts, token, token_weight, having_starts, having, having_weight, liked, much, TASTES,
-        having_starts.size - 1, n, HEAD,
-    )[0]  # fmt: skip
-    rows = situated(past, uses[1], now, met)
+    whole[0], whole[1], whole[2], whole[3] = popular, near[0], taste[0], alike_[0]
+    rows = situated(past, times, now, followed)
     weight = weighed(weights, rows, slope, reach, np.log2(np.float64(size)))
-    values = np.zeros((step_at.size, weight.size), np.float32)
-    _lay(own, at, steps, step_at, whole, floor, columns, whole.shape[0], values)
-    start, way = nothing, np.zeros((step_at.size, 0), np.float32)
+    values = np.zeros((met.size, weight.size), np.float32)
+    _lay(own, at, steps, met, whole, floor, columns, values)
+    start, way = nothing, np.zeros((met.size, 0), np.float32)
     if out.size:
-        start, way = stand(bias, rows, last, past[past.size - 1]), ways(values, into, item, step_at)
+        start, way = stand(bias, rows, last, past[past.size - 1]), ways(values, into, item, met)
     blended = np.zeros(n, np.float32)
     for source in range(whole.shape[0]):
         blended += weight[columns[2 + source]] * whole[source]
-    add_singled(blended, step_at, values, weight, single, way, start, out)
-    score, sharp = _sharpen(blended, sharpness, log_odds)
-    return Found(
-        uses, at, places, run, met, own, steps, step_at, rows, liked, much, whole, values, start, way, weight, blended,
-        score, sharp,
-    )  # fmt: skip
+    add_singled(blended, met, values, weight, single, way, start, out)
+    return Found(blended, _sharpen(blended, sharpness, log_odds), whole, met, values, start, weight)
 
 
 @compiled("f1 i1 i0 f2 i1 f2 f1 i1 f1 i1 b1 f2 f2 f1 f1 i0 d1 f1 d0")

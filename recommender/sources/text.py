@@ -64,7 +64,7 @@ class Text:
         """How much of its kin the customer used, for each item that came after training; 0 for all others."""
         kin = query.items.kin
         if kin is None:
-            return SILENT
+            return _SILENT
         values = np.zeros((1, query.items.codes.size), np.float32)
         uses = np.zeros(query.items.known, np.float32)
         rows, weight = usage(query, query.items.known)
@@ -109,4 +109,4 @@ def _rows(text: Text) -> Matrix:
 
 
 _ZERO = np.zeros(1, np.float32)
-SILENT = Scores(np.zeros((1, 0), np.float32), np.zeros(0, np.int64), _ZERO)
+_SILENT = Scores(np.zeros((1, 0), np.float32), np.zeros(0, np.int64), _ZERO)
