@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy import sparse
 
 from recommender.counting import ALIKE, Counting
 from recommender.history import Context, Items, index_of
@@ -98,8 +99,7 @@ def plan_of(model: KindModel, items: Items) -> Plan | None:
                 *_as(np.float32, steps.lift),
                 *_counting(items.counting or ALIKE),
                 *_as(np.float32, popular.log_share),
-                *_as(np.int64, near.starts, near.item),
-                *_as(np.float32, near.weight),
+                _nearness(near, n),
                 products_of(taste),
                 _confidence(taste, n),
                 *(part for rows in described_by(described, items) for part in rows),
@@ -119,6 +119,12 @@ def _as(dtype: type, *arrays: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:
 
 def _counting(counting: Counting) -> tuple[IntArray, FloatArray, float]:
     return counting.types, counting.weight, float(counting.half_life)
+
+
+def _nearness(near: Neighbours, n: int) -> FloatArray:
+    """Shape (n, n): the weights of all pairs; of few items, adding up whole rows is less work."""
+    table = sparse.csr_array((near.weight, near.item, near.starts), shape=(n, n))
+    return np.asarray(table.toarray(), np.float32)
 
 
 def _confidence(taste: Factors, n: int) -> FloatArray:

@@ -5,7 +5,7 @@ import numpy as np
 from recommender.features import FADED, Weights
 from recommender.history import WEEK_MINUTES
 from recommender.kernels.compiled import compiled
-from recommender.types import FloatArray, IntArray
+from recommender.types import DAY, MINUTE, FloatArray, IntArray
 
 _MOMENTS, _PLACES = 7, 7
 
@@ -36,6 +36,14 @@ def _stand(place: IntArray, size: int, longest: float, values: FloatArray) -> No
         values[6, one] = 1 if rank == 1 else 0
 
 
+@compiled("d1 i0 i0")
+def _alike(alike: Weights, minutes: int, period: int) -> float:
+    """How alike two moments so far apart are, on a clock that goes round in a period."""
+    apart = minutes % period
+    apart = min(apart, period - apart)
+    return alike[apart] if apart < alike.size else 0.0
+
+
 @compiled("i1 i0 i1 i1 i1 i1 i1 i0 i0 i0 d1 d1 d1 i0 d0 d0")
 def habit(
     place: IntArray,
@@ -58,7 +66,7 @@ def habit(
     """Shape (columns, size): the columns of `Habit` for the items that were used, each with a place below `size`.
 
     by_use, by_time: half-lives, in uses and in milliseconds, ascending. alike: by the minutes between two moments of
-    the week, how alike they are, (2, WEEK_MINUTES) in a row: by the time of the day, and of the week.
+    the day, or of the week, how alike they are; beyond its end they are not.
     """
     t, fast, clocks = place.size, by_use.size, by_time.size
     clock = fast + clocks
@@ -77,12 +85,11 @@ def habit(
             late += 1
         for row in range(late, clocks):
             own[fast + row] += np.exp2(-age / by_time[row])
-        minute = week[at] - now_week
-        minute += WEEK_MINUTES if minute < 0 else 0
-        day, here = alike[minute], 1.0 if channel[at] == now_channel else 0.0
+        minute = abs(week[at] - now_week)
+        day, here = _alike(alike, minute, DAY // MINUTE), 1.0 if channel[at] == now_channel else 0.0
         opens = 1.0 if at == 0 or time[at] - time[at - 1] > visit else 0.0
         own[clock] += day
-        own[clock + 1] += alike[WEEK_MINUTES + minute]
+        own[clock + 1] += _alike(alike, minute, WEEK_MINUTES)
         own[clock + 2] += here
         own[clock + 3] += here * day
         own[clock + 4] += opens

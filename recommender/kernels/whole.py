@@ -13,7 +13,7 @@ from recommender.kernels.blend import add_singled, factor, silences, situated, s
 from recommender.kernels.choose import best
 from recommender.kernels.compiled import compiled
 from recommender.kernels.habit import habit
-from recommender.kernels.linear import liking, scores_among, summed, through
+from recommender.kernels.linear import liking, scale, scores_among, through
 from recommender.kernels.past import Places, Words, find, recall
 from recommender.kernels.transitions import own_steps, with_others
 from recommender.sharpness import DOUBT
@@ -103,7 +103,7 @@ def _sharpen(blended: FloatArray, sharpness: FloatArray, log_odds: Weights) -> F
 
 
 @compiled(
-    "i2 j1 i1 i0 i0 i0 d1 d1 d1 d1 d1 i1 i1 i1 f1 i1 f1 d0 f1 i1 i1 f1 f2 f1 i1 i1 f1 i1 i1 f1 "
+    "i2 j1 i1 i0 i0 i0 d1 d1 d1 d1 d1 i1 i1 i1 f1 i1 f1 d0 f1 f2 f2 f1 i1 i1 f1 i1 i1 f1 "
     "i1 f1 b1 f2 f1 f1 f2 f2 f2 f2 f1 d1 f1"
 )
 def ranked(
@@ -126,9 +126,7 @@ def ranked(
     type_weight: FloatArray,
     half_life: float,
     popular: FloatArray,
-    near_starts: IntArray,
-    near_item: IntArray,
-    near_weight: FloatArray,
+    nearness: FloatArray,
     products: FloatArray,
     confidence: FloatArray,
     token_starts: IntArray,
@@ -153,8 +151,9 @@ def ranked(
 ) -> Found:
     """`rank`, of somebody with these events; see `Plan`, whose parts these are, and the loops of the sources.
 
-    columns: shape (6,), where the columns of habit and transitions begin, and those of popularity, neighbours, factors
-    and attributes are. floor: shape (4,), of the last four. single: (columns,), which speak of items one by one.
+    nearness: shape (n, n), the neighbours' weights. columns: shape (6,), where the columns of habit and transitions
+    begin, and those of popularity, neighbours, factors and attributes are. floor: shape (4,), of the last four.
+    single: (columns,), which speak of items one by one.
     """
     none, nothing, empty = np.zeros(0, np.int64), np.zeros(0, np.float32), np.zeros((0, 0), np.float32)
     every = np.zeros(0, np.bool_)
@@ -169,7 +168,10 @@ def ranked(
     mine = own_steps(places, size, past, run, ORDERS, paces, discounts, BASE, LEAN, FAINT, LONGEST, ALIKE)
     met, steps = with_others(at, mine, key, next_starts, next_item, lift, past, STRIDE)
     liked, much = liking(at, places, uses[4], now - times, none, none, none, types, type_weight, half_life)
-    near = summed(near_starts, near_item, near_weight, liked, much, n, n, HEAD)
+    near = np.zeros((1, n), np.float32)
+    for one in range(liked.size):
+        near[0] += much[one] * nearness[liked[one]]
+    near = scale(near, n, HEAD)
     taste = scores_among(products, liked, much * confidence[liked], n, HEAD)
     back, tokens = (having_starts, having, having_weight), having_starts.size - 1
     alike_ = through(token_starts, token, token_weight, *back, liked, much, TASTES, tokens, n, HEAD)

@@ -13,7 +13,7 @@ from typing import ClassVar
 import numpy as np
 
 from recommender.features import Weights, used
-from recommender.history import WEEK_MINUTES, Query
+from recommender.history import Query
 from recommender.profile import HISTORY
 from recommender.sources.base import Scores
 from recommender.types import DAY, HOUR, MINUTE
@@ -42,8 +42,10 @@ PLACES = ("used", "nearness", "recency", "rest", "overdue", "last", "last-but-on
 whether it was the last or the last but one.
 """
 
+ALIKE_MINUTES = 330
+"""Minutes between two hours of the day from which on they have nothing in common."""
+
 MOST_REST = np.log(HISTORY + 1)
-_DAY_MINUTES = DAY // MINUTE
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,17 +92,9 @@ def _score(query: Query) -> Scores:
 
 @cache
 def tables() -> tuple[Weights, Weights, Weights]:
-    """The half-lives in uses and in milliseconds, and what `clocks` gives, in a row."""
-    return np.array(USES, np.float64), np.array([*TIMES.values()], np.float64), np.concatenate(clocks())
+    """The half-lives in uses and in milliseconds; and by the minutes between two hours, how alike they are.
 
-
-@cache
-def clocks() -> tuple[Weights, Weights]:
-    """By the minutes between two moments of the week: how alike their times of day are, and of week.
-
-    1 at the same moment, .5 an hour away.
+    1 at the same time, .5 an hour away; nothing beyond the table, which is a billionth of a use at its end.
     """
-    minute = np.arange(WEEK_MINUTES)
-    apart = (np.minimum(minute % period, -minute % period) / 60 for period in (_DAY_MINUTES, WEEK_MINUTES))
-    day, week = (np.exp2(-(hours**2)) for hours in apart)
-    return day, week
+    hours = np.arange(ALIKE_MINUTES) / 60
+    return np.array(USES, np.float64), np.array([*TIMES.values()], np.float64), np.exp2(-(hours**2))
