@@ -96,7 +96,7 @@ Said = str | float | bool
 """What can be said of a context."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: it goes on the ledger, and orjson would take four times as long
 class Context:
     """Where and when an answer is wanted. now: milliseconds UTC; zone: minutes east of UTC; channel: code.
 

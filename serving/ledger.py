@@ -5,7 +5,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
@@ -29,7 +29,7 @@ MOST_PENDING = 50_000
 """Answers kept while the disk refuses them; the oldest are then lost, and counted."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Answer:
     """One answer as it goes on the record. at: when it was given, milliseconds UTC; context.now may be another day.
 
@@ -112,7 +112,7 @@ class WriteBehind:
         size = min(len(self._pending), LARGEST_GROUP)
         group = self._writing = [self._pending.popleft() for _ in range(size)]
         try:
-            await self._writer.run(lambda: self._ledger.write([_record(answer) for answer in group]))
+            await self._writer.run(lambda: self._ledger.write([vars(answer) for answer in group]))
         except asyncio.CancelledError:  # the service stops: written or not, the last flush may write them once more
             self._pending.extendleft(reversed(group))
             raise
@@ -141,7 +141,3 @@ class WriteBehind:
                 pass
         except Exception:
             logging.getLogger(LOGGER).exception("The ledger cannot be pruned.")
-
-
-def _record(answer: Answer) -> dict[str, Any]:
-    return {f.name: getattr(answer, f.name) for f in fields(answer)}
