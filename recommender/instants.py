@@ -99,7 +99,7 @@ class Clock:
 
     def zone_at(self, time: int) -> int:
         """Minutes east of UTC at an instant."""
-        return int(self.offsets(np.array([time], np.int64), local=False)[0]) // MINUTE
+        return 0 if self._zone.key == "UTC" else self._offset(time // _STEP, False) // MINUTE
 
     def _offset(self, step: int, local: bool) -> int:
         key = 2 * step + local

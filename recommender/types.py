@@ -8,6 +8,7 @@ stores that never met agree on it, whatever order their events arrived in.
 from collections.abc import Iterable
 from datetime import datetime, timedelta, timezone
 from enum import StrEnum
+from functools import lru_cache
 from hashlib import blake2b
 
 import numpy as np
@@ -62,6 +63,7 @@ def code64(text: str) -> int:
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little", signed=True) or 1
 
 
+@lru_cache(1024)
 def code32(text: str) -> int:
     """The code of an event type or a channel; 0 for the empty name."""
     if not text:

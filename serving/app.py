@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serving import problems
 from serving.answers import Problem
@@ -20,12 +22,20 @@ from serving.site import Site
 from serving.tracing import Traced, provider
 from serving.watch import Watch
 
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
+
 _ROOMS = (events, recommend, items, identities, customers, models, health, docs)
 _PROBLEM = {"description": "A problem document (RFC 9457)", "content": {problems.MEDIA_TYPE: {}}, "model": Problem}
 
 
 class _App(FastAPI):
-    """FastAPI, whose document says what each call needs."""
+    """FastAPI behind what a request passes first; its document says what each call needs."""
+
+    front: ASGIApp
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.front(scope, receive, send)
 
     def openapi(self) -> dict[str, Any]:
         if self.openapi_schema is None:
@@ -61,18 +71,21 @@ def create_app(site: Site) -> FastAPI:
         check_all(room.router.routes, Route)
         app.include_router(room.router)
     problems.install(app)
-    app.add_middleware(Shortcut, site=site)
+    app.front = _front(site, partial(FastAPI.__call__, app), spans)
+    return app
+
+
+def _front(site: Site, app: ASGIApp, spans: "TracerProvider | None") -> ASGIApp:
+    """What a request passes before FastAPI, from the inside out: most are answered on the way."""
     limits = site.settings.serving
-    app.add_middleware(Gate, keyring=site.keyring, rates=Rates(limits.key_rate, limits.customer_rate))
+    app = Gate(Shortcut(app, site), site.keyring, Rates(limits.key_rate, limits.customer_rate))
     if limits.origins:
-        app.add_middleware(
-            CORSMiddleware,
+        app = CORSMiddleware(
+            app,
             allow_origins=limits.origins,
             allow_methods=("GET", "POST"),
             allow_headers=("authorization", "content-type", "x-customer-token"),
             expose_headers=("retry-after", "x-request-id"),
         )
-    app.add_middleware(Watch, telemetry=site.telemetry, overload=site.overload, origins=limits.origins)
-    if spans:
-        app.add_middleware(Traced, provider=spans)
-    return app
+    app = Watch(app, site.telemetry, site.overload, limits.origins)
+    return Traced(app, spans) if spans else app

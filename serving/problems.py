@@ -92,6 +92,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(MurmeliError, _of_ours)
     app.add_exception_handler(HTTPException, _of_theirs)
     app.add_exception_handler(RequestValidationError, _of_validation)
+    app.add_exception_handler(Exception, _of_a_fault)
 
 
 async def _of_ours(_: Request, error: Exception) -> Response:
@@ -105,6 +106,10 @@ async def _of_theirs(_: Request, error: Exception) -> Response:
     if allow := (error.headers or {}).get("Allow"):
         answer.headers["Allow"] = allow
     return answer
+
+
+async def _of_a_fault(_: Request, __: Exception) -> Response:
+    return internal_problem()
 
 
 async def _of_validation(request: Request, error: Exception) -> Response:

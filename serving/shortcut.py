@@ -28,8 +28,8 @@ from serving.watch import ROUTE
 
 _JSON = (b"content-type", b"application/json")
 
-Short = Callable[[Any, Caller], Awaitable[object]]
-"""Parsed JSON in, the answer's content out; None for what is unusual."""
+Short = Callable[[bytes, Caller], Awaitable[object]]
+"""A body in, the answer's content out; None for what is unusual."""
 
 
 class Shortcut:
@@ -62,14 +62,15 @@ class Shortcut:
         if message.get("more_body", False) or len(body) > requests.LARGEST_BODY:
             return None
         try:
-            return await way(requests.parsed(body), caller)
+            return await way(body, caller)
         except (orjson.JSONDecodeError, HTTPException, ValidationError, MurmeliError):
             return None
 
-    async def _recommend(self, content: object, caller: Caller) -> object:
-        return await page(self._site, RecommendCall.model_validate(requests.checked(content)), caller)
+    async def _recommend(self, body: bytes, caller: Caller) -> object:
+        return await page(self._site, RecommendCall.model_validate(requests.read(body)), caller)
 
-    async def _events(self, content: object, caller: Caller) -> object:
+    async def _events(self, body: bytes, caller: Caller) -> object:
+        content: Any = requests.parsed(body)
         rows = content if isinstance(content, list) else [content]
         if not 0 < len(rows) <= MOST_EVENTS or not isinstance(rows[0], dict):
             return None

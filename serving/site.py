@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from math import inf
 from pathlib import Path
 
-import numpy as np
 from fastapi import Request
 
 from recommender.errors import UsageError
@@ -22,7 +21,7 @@ from recommender.secrets import Secret
 from recommender.settings import CHANNEL, FILE, Settings
 from recommender.shown import Shown
 from recommender.stores.base import Store
-from recommender.types import MINUTE, code32
+from recommender.types import code32
 from serving.ingest import Ingest, Writer
 from serving.ledger import RECORDED, Answer, WriteBehind
 from serving.limits import Overload
@@ -103,8 +102,7 @@ class Site:
             told[CHANNEL] = channel
         if at is None:
             now = system_clock()
-            zone = int(self.clock.offsets(np.array([now], np.int64), local=False)[0]) // MINUTE
-            return Context(now, zone, code, told)
+            return Context(now, self.clock.zone_at(now), code, told)
         instants = self.clock.read([at])
         if instants.bad[0] or instants.missing[0]:
             raise UsageError(
