@@ -4,7 +4,7 @@ On disk it is named arrays and a manifest that lists each kind's sources (bundle
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import overload
 
 import numpy as np
@@ -86,6 +86,8 @@ class KindModel:
     sources: tuple[Source, ...]
     ranker: Ranker
     counting: Counting | None = None
+    memo: dict[str, object] = field(default_factory=dict, init=False)
+    """What was worked out once for all questions; it goes when the model does."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,9 +7,8 @@ source; a law holds both ways to the same answer.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -75,9 +74,15 @@ class Plan:
         )  # fmt: skip
 
 
-@lru_cache(maxsize=8)  # immutable, and hashed by identity
 def plan_of(model: KindModel, items: Items) -> Plan | None:
     """How a model is asked in one call; None where it cannot be."""
+    known = model.memo.get("plan")
+    if not isinstance(known, tuple) or known[0] is not items:
+        known = model.memo["plan"] = items, _laid_out(model, items)
+    return cast(tuple[Items, Plan | None], known)[1]
+
+
+def _laid_out(model: KindModel, items: Items) -> Plan | None:
     n, ranker = items.codes.size, model.ranker
     if not 0 < n == items.known <= FEW or items.kin is not None or ranker.weights.shape[0] not in (1, ROWS):
         return None
@@ -90,7 +95,7 @@ def plan_of(model: KindModel, items: Items) -> Plan | None:
             Factors() as taste,
             Attributes() as described,
             Text(),
-        ) if taste.inverse.size:
+        ) if taste.inverse.size and taste.factors.shape[0] == popular.log_share.size == n:
             sources = (
                 *habit_tables(),
                 PACES,

@@ -134,3 +134,14 @@ def test_where_an_item_came_after_training_the_usual_way_is_taken() -> None:
     ranking_ = rank(Shelf(late, np.ones(len(NAMES) + 1, np.bool_)), model, events(1, 9), NOW)
     assert ranking_.short is None
     assert ranking_.blended.size == len(NAMES) + 1
+
+
+def test_a_model_that_was_changed_is_laid_out_anew() -> None:
+    known = items()
+    shelf = Shelf(known, np.ones(len(NAMES), np.bool_))
+    model = model_of(known, 3, layer=False, rows=1, growth=False, sharp=False)
+    before = rank(shelf, model, events(1, 9), NOW)
+    weights = np.zeros_like(model.ranker.weights)
+    after = rank(shelf, replace(model, ranker=replace(model.ranker, weights=weights)), events(1, 9), NOW)
+    assert after.blended.tolist() == [0] * len(NAMES)
+    assert before.blended.tolist() != after.blended.tolist()
