@@ -19,11 +19,8 @@ LARGE = 8_000
 EXACT, SHARE = 512, 64
 """Products at the head that are exact: five times as many as decide how a source is scaled, at most one in so many."""
 
-_STEPS = 127
 _FINE = 8_191
 """Steps of the vector: 127 * 8,191 * 2,000 still fits 32 bits."""
-_CHUNK = 10_000
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Coded:
@@ -71,10 +68,8 @@ def _coded(table: FloatArray) -> _Coded:
 
 
 def _code(table: FloatArray) -> _Coded:
-    codes, unit = np.empty(table.shape, np.int8), np.empty(len(table), np.float32)
-    for start in range(0, len(table), _CHUNK):
-        rows = table[start : start + _CHUNK]
-        units = np.abs(rows).max(axis=1, initial=0) / _STEPS
-        unit[start : start + _CHUNK] = units
-        codes[start : start + _CHUNK] = np.round(rows / np.where(units > 0, units, 1)[:, None])
-    return _Coded(codes, unit)
+    from recommender.kernels.scan import encode
+
+    coded = _Coded(np.empty(table.shape, np.int8), np.empty(len(table), np.float32))
+    encode(table, coded.codes, coded.unit)
+    return coded
