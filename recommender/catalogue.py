@@ -102,6 +102,7 @@ class Catalogue:
 
     models: the codes (ascending) and ids that the model in use was trained on, by kind; counting: how it counts uses.
     kin: by kind, what finds the kin of an item that came later, by its pieces.
+    before: one of the same store, with another model, whose items need not be read and told apart once more.
     """
 
     def __init__(
@@ -110,16 +111,28 @@ class Catalogue:
         models: Mapping[Kind, tuple[IntArray, Sequence[str]]],
         kin: Mapping[Kind, FindKin] = MappingProxyType({}),
         counting: Mapping[Kind, Counting | None] = MappingProxyType({}),
+        before: "Catalogue | None" = None,
     ) -> None:
         self._store = store
         self._kinds = {
             kind: _KindOf(*models.get(kind, (_NONE, ())), kin.get(kind), counting.get(kind)) for kind in Kind
         }
         self._entries: dict[int, Item] = {}
+        self._gone: set[int] = set()
         self._cursor = 0
         self._turn = Lock()
+        if before is not None:
+            self._go_on_from(before)
         self._shelves = {kind: part.shelf() for kind, part in self._kinds.items()}
         self.refresh()
+
+    def _go_on_from(self, before: "Catalogue") -> None:
+        with before._turn:
+            self._entries, self._gone, self._cursor = before._entries.copy(), before._gone.copy(), before._cursor
+            for kind, part in self._kinds.items():
+                part.go_on_from(before._kinds[kind], before._shelves[kind].items, self._entries)
+        for kind, part in self._kinds.items():
+            part.leave([*self._gone, *(code for code, item in self._entries.items() if item.kind is not kind)])
 
     def refresh(self) -> None:
         """Catch up with the store; a few microseconds where nothing changed."""
@@ -144,6 +157,7 @@ class Catalogue:
                 self._kinds[kind].delete(code64(id_))
                 touched.add(kind)
         coded = {code64(item.id): item for item in put}
+        self._gone = (self._gone | set(map(code64, deleted))) - coded.keys()
         self._entries.update(coded)
         for kind, part in self._kinds.items():
             here = {code: item for code, item in coded.items() if item.kind is kind}
@@ -190,6 +204,19 @@ class _KindOf:
         self._changed: set[int] = set()
         self._version, self._changes = 0, deque[tuple[int, frozenset[int]]](maxlen=MOST_CHANGES)
 
+    def go_on_from(self, before: "_KindOf", items: Items, entries: Mapping[int, Item]) -> None:
+        """Take in what another model's items are told of. items: those of its shelf; entries: the catalogue's."""
+        self._tokens, self._windows = before._tokens.copy(), before._windows.copy()
+        self._hidden = before._hidden & self._tokens.keys()
+        codes = np.fromiter(self._tokens, np.int64, len(self._tokens))
+        at = self._trained.positions(codes)
+        rows = np.full(self._trained.codes.size, -1)
+        rows[at[at >= 0]] = items.positions(codes[at >= 0])
+        starts, tokens = gathered(items.token_starts, items.tokens, rows)
+        self._trained = replace(self._trained, token_starts=starts, tokens=tokens)
+        for code in codes[at < 0].tolist():
+            self._come(code, entries[code])
+
     def put(self, items: Mapping[int, Item]) -> None:
         """Take these in, or anew; items: by code."""
         trained = self._trained.positions(np.array(list(items), np.int64)) >= 0
@@ -201,9 +228,7 @@ class _KindOf:
         self._tokens[code] = tokens
         self._changed.add(code)
         if not known:
-            self._late[code] = item.id
-            if self._find_kin:
-                self._kin[code] = self._find_kin(pieces_of(item))
+            self._come(code, item)
         elif not np.array_equal(before, tokens):
             self._stale.add(code)
         (self._hidden.discard if item.available else self._hidden.add)(code)
@@ -211,6 +236,11 @@ class _KindOf:
         window = window_of(item)
         if window != ALWAYS:
             self._windows[code] = window
+
+    def _come(self, code: int, item: Item) -> None:
+        self._late[code] = item.id
+        if self._find_kin:
+            self._kin[code] = self._find_kin(pieces_of(item))
 
     def delete(self, code: int) -> None:
         self._changed.add(code)
@@ -279,6 +309,13 @@ def respliced(starts: IntArray, values: IntArray, rows: IntArray, new: Sequence[
     kept = [values[begin:end] for begin, end in ends]
     parts = [kept[0], *(part for pair in zip(new, kept[1:], strict=True) for part in pair)]
     return np.concatenate([[0], np.cumsum(size)]), np.concatenate(parts)
+
+
+def gathered(starts: IntArray, values: IntArray, rows: IntArray) -> tuple[IntArray, IntArray]:
+    """Some rows of values laid end to end, laid end to end; an empty row for each -1."""
+    size = np.append(np.diff(starts), 0)[rows]
+    begins = np.concatenate([[0], np.cumsum(size)])
+    return begins, values[np.repeat(starts[rows] - begins[:-1], size) + np.arange(begins[-1])]
 
 
 def _known(items: Items, codes: Sequence[int]) -> IntArray:
