@@ -22,6 +22,7 @@ EXACT, SHARE = 512, 64
 _FINE = 8_191
 """Steps of the vector: 127 * 8,191 * 2,000 still fits 32 bits."""
 
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Coded:
     """codes: shape (n, f). unit: shape (n,), what a step of each row is worth."""
