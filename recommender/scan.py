@@ -47,16 +47,12 @@ def _scan(table: FloatArray, vector: FloatArray) -> FloatArray:
     largest = float(np.abs(vector).max(initial=0))
     if largest == 0:
         return np.zeros(len(table), np.float32)
-    from recommender.kernels.choose import reached
-    from recommender.kernels.scan import scan
+    from recommender.kernels.scan import exact, scan
 
-    coded, step = _coded(table), largest / _FINE
-    whole = np.empty(len(table), np.int32)
-    scan(coded.codes, np.round(vector / step).astype(np.int16), whole)
+    coded, step = _coded(table), np.float32(largest / _FINE)
     found: FloatArray = np.empty(len(table), np.float32)
-    np.multiply(whole, coded.unit * np.float32(step), out=found, casting="same_kind")
-    best = np.flatnonzero(found >= reached(found, min(EXACT, len(table) // SHARE)))
-    found[best] = table[best] @ vector
+    scan(coded.codes, coded.unit, np.round(vector / step).astype(np.int16), step, found)
+    exact(table, vector, min(EXACT, len(table) // SHARE), found)
     return found
 
 

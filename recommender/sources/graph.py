@@ -39,7 +39,7 @@ class Graph:
             len(queries), self.used.shape[1]
         )
         near, far = products(self.found, customers), products(self.region, customers @ self.spread)
-        return [scaled(np.stack(pair), query.items.codes.size) for query, *pair in zip(queries, near, far, strict=True)]
+        return [scaled(pair, query.items.codes.size) for query, *pair in zip(queries, near, far, strict=True)]
 
     def _customer(self, query: Query) -> FloatArray:
         rows, weight = usage(query, self.used.shape[0])

@@ -1,5 +1,6 @@
 """What the collaborative sources share: customers as weights over items, and one scale for all scores."""
 
+from collections.abc import Sequence
 from typing import TypeAlias, cast
 
 import numpy as np
@@ -48,14 +49,17 @@ def _weights(query: Query) -> tuple[IntArray, FloatArray]:
     return met.at[heard], weight[heard]
 
 
-def scaled(values: FloatArray, size: int) -> Scores:
-    """The scores of the known items, shape (known,) or (columns, known), each column on the common scale.
+def scaled(columns: Sequence[FloatArray], size: int) -> Scores:
+    """The scores of the known items, each column of shape (known,), on the common scale.
 
     Later items, up to `size`, get 0.
     """
     from recommender.kernels.linear import scale
 
-    return on_scale(scale(values.reshape(-1, values.shape[-1]), size, HEAD))
+    full: FloatArray = np.empty((len(columns), size), np.float32)
+    for row, values in enumerate(columns):
+        scale(values, HEAD, full[row])
+    return on_scale(full)
 
 
 def on_scale(values: FloatArray) -> Scores:

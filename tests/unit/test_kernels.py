@@ -53,7 +53,7 @@ def test_few_uses_among_many_items_have_the_same_places_as_among_few(size: int) 
 
 def test_scores_of_more_items_than_there_are_are_refused() -> None:
     with pytest.raises(ValueError, match="more items than there are"):
-        linear.scale(np.ones((1, 5), np.float32), 4, 100)
+        linear.scaled(np.ones(5, np.float32), 4, 100)
 
 
 def test_factors_that_do_not_fit_their_inverse_are_refused() -> None:
