@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from recommender.kernels.choose import best, likely
+from recommender.kernels.choose import best, largest, likely
 from recommender.kernels.compiled import compiled
 from recommender.types import FloatArray, IntArray
 
@@ -39,7 +39,7 @@ def spread(values: FloatArray, head: int) -> float:
             count += 1
     if count <= head:
         return np.float64(high)
-    return np.float64(high - np.partition(above[:count], count - head)[count - head])
+    return np.float64(high - largest(above[:count], head))
 
 
 _TINY = float(np.finfo(np.float32).tiny)

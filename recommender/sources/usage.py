@@ -1,17 +1,19 @@
 """What the collaborative sources share: customers as weights over items, and one scale for all scores."""
 
 from collections.abc import Sequence
-from typing import TypeAlias, cast
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
 
 from recommender.counting import saturate
 from recommender.features import used
 from recommender.history import Query
 from recommender.sources.base import Scores
 from recommender.types import FloatArray, IntArray
+
+if TYPE_CHECKING:
+    from scipy import sparse  # 17 MB, which answers need in none of their ways but one
 
 Matrix: TypeAlias = "sparse.csr_array[np.float32, tuple[int, int]]"
 Places: TypeAlias = "npt.NDArray[np.int32] | IntArray"
