@@ -25,7 +25,7 @@ _FINE = 8_191
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Coded:
-    """codes: shape (n, f). unit: shape (n,), what a step of each row is worth."""
+    """codes: shape (n, f), or more columns than the table has. unit: shape (n,), what a step of each row is worth."""
 
     codes: npt.NDArray[np.int8]
     unit: FloatArray
@@ -40,28 +40,74 @@ def products(table: FloatArray, vectors: FloatArray) -> FloatArray:
     if len(vectors) != 1 or len(table) < LARGE:
         every: FloatArray = vectors @ table.T
         return every
-    return _scan(table, vectors[0])[None]
+    if vectors.shape[1] != table.shape[1]:
+        raise ValueError("a vector is not as long as the rows of its table")
+    vector = vectors[0]
+    found: FloatArray = np.zeros(len(table), np.float32)
+    if vector.any():
+        from recommender.kernels.scan import scan
+
+        coded = _coded(table)
+        scan(coded.codes, coded.unit, *_in_steps(vector), found)
+        _mend(table, vector, found)
+    return found[None]
 
 
-def _scan(table: FloatArray, vector: FloatArray) -> FloatArray:
-    largest = float(np.abs(vector).max(initial=0))
-    if largest == 0:
-        return np.zeros(len(table), np.float32)
-    from recommender.kernels.scan import exact, scan
+def products_of_both(
+    table: FloatArray, vectors: FloatArray, part: FloatArray, others: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """`products` of two tables of as many rows, faster where the table's rows begin with multiples of the part's.
 
-    coded, step = _coded(table), np.float32(largest / _FINE)
-    found: FloatArray = np.empty(len(table), np.float32)
-    scan(coded.codes, coded.unit, np.round(vector / step).astype(np.int16), step, found)
+    One copy then does for both, and is gone over once.
+    """
+    if len(part) != len(table):
+        raise ValueError("two tables have not as many rows")
+    fit = (vectors.shape[1], others.shape[1]) == (table.shape[1], part.shape[1])
+    if fit and len(vectors) == 1 and len(table) >= LARGE and vectors.any():
+        coded, within = _coded(table), _coded(part, table)
+        if within.codes is coded.codes:
+            from recommender.kernels.scan import scan_both
+
+            found: FloatArray = np.empty((2, len(table)), np.float32)
+            first = coded.unit, *_in_steps(vectors[0]), found[0]
+            scan_both(coded.codes, *first, within.unit, *_in_steps(others[0]), found[1])
+            _mend(table, vectors[0], found[0])
+            _mend(part, others[0], found[1])
+            return found[:1], found[1:]
+    return products(table, vectors), products(part, others)
+
+
+def _in_steps(vector: FloatArray) -> tuple[npt.NDArray[np.int16], np.float32]:
+    """A vector in whole numbers, and what a step of them is worth."""
+    step = np.float32(np.abs(vector).max(initial=0) / _FINE) or np.float32(1)
+    return np.round(vector / step).astype(np.int16), step
+
+
+def _mend(table: FloatArray, vector: FloatArray, found: FloatArray) -> None:
+    from recommender.kernels.scan import exact
+
     exact(table, vector, min(EXACT, len(table) // SHARE), found)
-    return found
 
 
-def _coded(table: FloatArray) -> _Coded:
+def _coded(table: FloatArray, longer: FloatArray | None = None) -> _Coded:
+    """A table's copy; a part of the longer one's where that holds it."""
     key = id(table)
     known = _KNOWN.get(key)
     if known is None or known[0]() is not table:
-        known = _KNOWN[key] = weakref.ref(table, lambda _: _KNOWN.pop(key, None)), _code(table)
+        coded = (None if longer is None else _shared(table, longer)) or _code(table)
+        known = _KNOWN[key] = weakref.ref(table, lambda _: _KNOWN.pop(key, None)), coded
     return known[1]
+
+
+def _shared(table: FloatArray, longer: FloatArray) -> _Coded | None:
+    """The longer table's copy in the table's units, None where it does not hold the table."""
+    from recommender.kernels.scan import multiples
+
+    factor: FloatArray = np.empty(len(table), np.float32)
+    if longer.shape[1] < table.shape[1] or not multiples(table, longer, factor):
+        return None
+    coded = _coded(longer)
+    return _Coded(coded.codes, coded.unit * factor)
 
 
 def _code(table: FloatArray) -> _Coded:

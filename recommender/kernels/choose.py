@@ -47,7 +47,7 @@ def largest(values: Scored, k: int) -> float:
         if right < k - 1 < left:
             break
         low, high = (low, right) if k - 1 <= right else (left, high)
-    return values[k - 1]
+    return float(values[k - 1])
 
 
 @compiled("f1 i0", "d1 i0")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from recommender import scan
-from recommender.scan import products
+from recommender.scan import products, products_of_both
 from recommender.types import FloatArray
 
 
@@ -37,6 +37,43 @@ def test_rows_and_vectors_of_nothing_but_zeros_give_zeros(table: FloatArray) -> 
     empty = np.zeros((1, 64), np.float32)
     assert not products(table, empty).any()
     assert not products(np.zeros_like(table), empty + 1).any()
+
+
+def test_a_table_whose_rows_are_multiples_of_beginnings_of_anothers_needs_no_copy_and_is_told_as_closely(
+    table: FloatArray,
+) -> None:
+    rng = np.random.default_rng(8)
+    part = np.ascontiguousarray(table[:, :40]) * rng.uniform(-2, 2, (len(table), 1)).astype(np.float32)
+    vector, other = rng.standard_normal((1, 64)).astype(np.float32), rng.standard_normal((1, 40)).astype(np.float32)
+    near, far = products_of_both(table, vector, part, other)
+    assert scan._coded(part).codes is scan._coded(table).codes
+    exact, alone = part @ other[0], products(part.copy(), other)[0]
+    assert near == pytest.approx(products(table, vector))
+    assert np.argsort(-far[0])[:20].tolist() == np.argsort(-exact)[:20].tolist()
+    errors = [np.sqrt(np.mean((found - exact) ** 2)) for found in (alone, far[0])]
+    assert errors[1] < 1.5 * errors[0]
+
+
+@pytest.mark.parametrize("row", [0, 4999])
+def test_a_table_of_which_one_row_is_no_multiple_has_a_copy_of_its_own(table: FloatArray, row: int) -> None:
+    part = table[:, :40].copy()
+    part[row, 3] += np.abs(part[row]).max()
+    vectors = np.random.default_rng(8).standard_normal((1, 64)).astype(np.float32)
+    near, far = products_of_both(table, vectors, part, vectors[:, :40])
+    assert near == pytest.approx(products(table, vectors))
+    assert far == pytest.approx(products(part.copy(), vectors[:, :40]))
+    assert scan._coded(part).codes is not scan._coded(table).codes
+
+
+def test_what_does_not_fit_is_refused_and_not_read_beyond(table: FloatArray) -> None:
+    vectors = np.ones((1, 64), np.float32)
+    for refused in (
+        lambda: products(table, np.ones((1, 65), np.float32)),
+        lambda: products_of_both(table, vectors, table[:-1, :40], vectors[:, :40]),
+        lambda: products_of_both(table, vectors, table[:, :40].copy(), vectors[:, :41]),
+    ):
+        with pytest.raises(ValueError, match="as"):
+            refused()
 
 
 def test_the_copy_of_a_table_goes_when_the_table_does(table: FloatArray) -> None:
