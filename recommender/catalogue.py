@@ -22,7 +22,7 @@ from recommender.types import FloatArray, IntArray, Kind, code64
 _WORD = re.compile(r"\w+")
 _NONE = np.zeros(0, np.int64)
 
-_token = lru_cache(20_000)(code64)
+_token = lru_cache(4_096)(code64)
 """Items share most of what they are told of with others."""
 
 MOST_CHANGES = 256
@@ -123,8 +123,10 @@ class Catalogue:
         self._turn = Lock()
         if before is not None:
             self._go_on_from(before)
-        self._shelves = {kind: part.shelf() for kind, part in self._kinds.items()}
+        self._shelves: dict[Kind, Shelf] = {}
         self.refresh()
+        for kind in self._kinds.keys() - self._shelves.keys():
+            self._shelves[kind] = self._kinds[kind].shelf()
 
     def _go_on_from(self, before: "Catalogue") -> None:
         with before._turn:
@@ -265,24 +267,26 @@ class _KindOf:
             starts, values = respliced(self._trained.token_starts, self._trained.tokens, at, new)
             self._trained = replace(self._trained, token_starts=starts, tokens=values)
             self._stale.clear()
-        late = sorted(self._late)
-        tokens = [self._tokens[code] for code in late]
-        items = Items(
-            codes=np.concatenate([self._trained.codes, np.array(late, np.int64)]),
-            known=self._trained.known,
-            ids=Chain(self._trained.ids, [self._late[code] for code in late]),
-            token_starts=np.concatenate([self._trained.token_starts[:-1], self._trained.tokens.size + _starts(tokens)]),
-            tokens=np.concatenate([self._trained.tokens, *tokens]),
-            kin=kin_table([self._kin[code] for code in late]) if self._find_kin and late else None,
-            counting=self._trained.counting,
-        )
+        items = self._with_late(sorted(self._late)) if self._late else self._trained
         available = np.ones(items.codes.size, np.bool_)
         available[_known(items, list(self._hidden))] = False
         self._version += 1
-        self._changes.append((self._version, frozenset(self._changed)))
+        if self._version > 1:
+            self._changes.append((self._version, frozenset(self._changed)))
         self._changed.clear()
         opens, closes = self._window_arrays(items)
         return Shelf(items, available, opens, closes, self, self._version, tuple(self._changes))
+
+    def _with_late(self, late: Sequence[int]) -> Items:
+        trained, tokens = self._trained, [self._tokens[code] for code in late]
+        return replace(
+            trained,
+            codes=np.concatenate([trained.codes, np.array(late, np.int64)]),
+            ids=Chain(trained.ids, [self._late[code] for code in late]),
+            token_starts=np.concatenate([trained.token_starts[:-1], trained.tokens.size + _starts(tokens)]),
+            tokens=np.concatenate([trained.tokens, *tokens]),
+            kin=kin_table([self._kin[code] for code in late]) if self._find_kin else None,
+        )
 
     def _window_arrays(self, items: Items) -> tuple[IntArray, IntArray] | tuple[None, None]:
         if not self._windows:

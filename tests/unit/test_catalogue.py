@@ -52,6 +52,17 @@ def test_a_change_of_the_catalogue_is_there_after_a_refresh() -> None:
     assert shown(catalogue) == {"b"}
 
 
+def test_what_is_worked_out_of_the_items_stays_where_only_their_availability_changes() -> None:
+    store = store_with(content("a"))
+    catalogue = Catalogue(store.items, {Kind.CONTENT: (codes64(["a"]), ["a"])})
+    before = catalogue.shelf(Kind.CONTENT)
+    store.items.put([Item("a", Kind.CONTENT, available=False)])
+    catalogue.refresh()
+    assert shown(catalogue) == set()
+    assert catalogue.shelf(Kind.CONTENT).items is before.items
+    assert before.available.tolist() == [True]
+
+
 def test_a_deleted_item_leaves_also_where_a_model_knows_it() -> None:
     store = store_with(content("a"))
     catalogue = Catalogue(store.items, {Kind.CONTENT: (codes64(["a"]), ["a"])})
