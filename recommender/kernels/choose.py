@@ -19,11 +19,12 @@ Scored = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 @compiled("f1", "d1")
 def maxima(scores: Scored) -> Scored:
     """The best of each strip; what is left behind the last whole strip is in none."""
-    whole = scores.size // STRIP
-    most = scores[:whole].copy()
-    for part in range(1, STRIP):
-        for strip in range(whole):
-            most[strip] = max(most[strip], scores[part * whole + strip])
+    most = np.empty(scores.size // STRIP, scores.dtype)
+    for strip in range(most.size):
+        high = scores[STRIP * strip]
+        for at in range(STRIP * strip + 1, STRIP * (strip + 1)):
+            high = max(high, scores[at])
+        most[strip] = high
     return most
 
 
@@ -57,24 +58,18 @@ def bound_of(most: Scored, k: int) -> float:
 
 
 @compiled("f1 i0", "d1 i0")
-def reached(scores: Scored, k: int) -> float:
-    """A bound that at least k of the scores reach, not far below the k-th best; -inf where there are fewer."""
-    return bound_of(maxima(scores), k)
-
-
-@compiled("f1 i0", "d1 i0")
 def likely(scores: Scored, k: int) -> IntArray:
-    """The positions of all scores that reach that bound, in any order."""
+    """The positions of all scores that reach the k-th best of the strips' maxima, ascending."""
     most = maxima(scores)
-    bound, whole = bound_of(most, k), most.size
+    bound = bound_of(most, k)
     found, count = np.empty(scores.size, np.int64), 0
-    for strip in range(whole):
+    for strip in range(most.size):
         if most[strip] >= bound:
-            for at in range(strip, STRIP * whole, whole):
+            for at in range(STRIP * strip, STRIP * (strip + 1)):
                 if scores[at] >= bound:
                     found[count] = at
                     count += 1
-    for at in range(STRIP * whole, scores.size):
+    for at in range(STRIP * most.size, scores.size):
         if scores[at] >= bound:
             found[count] = at
             count += 1

@@ -11,7 +11,7 @@ from recommender.types import FloatArray
 @pytest.fixture
 def table(monkeypatch: pytest.MonkeyPatch) -> FloatArray:
     monkeypatch.setattr(scan, "LARGE", 1000)
-    monkeypatch.setattr(scan, "EXACT", 20)
+    monkeypatch.setattr(scan, "EXACT", 60)
     rng = np.random.default_rng(7)
     values: FloatArray = (rng.standard_normal((5000, 64)) * rng.exponential(size=(5000, 1))).astype(np.float32)
     return values
