@@ -5,12 +5,12 @@ of its own. It says within about a hundredth of the usual product which rows
 are the best; those are then multiplied once more, exactly.
 """
 
-import weakref
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from recommender.kept import Kept
 from recommender.types import FloatArray
 
 LARGE = 8_000
@@ -29,10 +29,6 @@ class _Coded:
 
     codes: npt.NDArray[np.int8]
     unit: FloatArray
-
-
-_KNOWN: dict[int, tuple["weakref.ref[FloatArray]", _Coded]] = {}
-"""The copies by the tables' identities; each goes when its table does."""
 
 
 def products(table: FloatArray, vectors: FloatArray) -> FloatArray:
@@ -56,25 +52,27 @@ def products(table: FloatArray, vectors: FloatArray) -> FloatArray:
 def products_of_both(
     table: FloatArray, vectors: FloatArray, part: FloatArray, others: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
-    """`products` of two tables of as many rows, faster where the table's rows begin with multiples of the part's.
+    """`products` of two tables of as many rows.
 
-    One copy then does for both, and is gone over once.
+    Where each row of the part is a multiple of the beginning of the table's, one copy does for both, gone over once.
     """
     if len(part) != len(table):
         raise ValueError("two tables have not as many rows")
     fit = (vectors.shape[1], others.shape[1]) == (table.shape[1], part.shape[1])
+    within = None
     if fit and len(vectors) == 1 and len(table) >= LARGE and vectors.any():
-        coded, within = _coded(table), _coded(part, table)
-        if within.codes is coded.codes:
-            from recommender.kernels.scan import scan_both
+        within = _within(part, table)
+    if within is None:
+        return products(table, vectors), products(part, others)
+    from recommender.kernels.scan import scan_both
 
-            found: FloatArray = np.empty((2, len(table)), np.float32)
-            first = coded.unit, *_in_steps(vectors[0]), found[0]
-            scan_both(coded.codes, *first, within.unit, *_in_steps(others[0]), found[1])
-            _mend(table, vectors[0], found[0])
-            _mend(part, others[0], found[1])
-            return found[:1], found[1:]
-    return products(table, vectors), products(part, others)
+    coded = _coded(table)
+    found: FloatArray = np.empty((2, len(table)), np.float32)
+    first = coded.unit, *_in_steps(vectors[0]), found[0]
+    scan_both(coded.codes, *first, within.unit, *_in_steps(others[0]), found[1])
+    _mend(table, vectors[0], found[0])
+    _mend(part, others[0], found[1])
+    return found[:1], found[1:]
 
 
 def _in_steps(vector: FloatArray) -> tuple[npt.NDArray[np.int16], np.float32]:
@@ -89,30 +87,28 @@ def _mend(table: FloatArray, vector: FloatArray, found: FloatArray) -> None:
     exact(table, vector, min(EXACT, len(table) // SHARE), found)
 
 
-def _coded(table: FloatArray, longer: FloatArray | None = None) -> _Coded:
-    """A table's copy; a part of the longer one's where that holds it."""
-    key = id(table)
-    known = _KNOWN.get(key)
-    if known is None or known[0]() is not table:
-        coded = (None if longer is None else _shared(table, longer)) or _code(table)
-        known = _KNOWN[key] = weakref.ref(table, lambda _: _KNOWN.pop(key, None)), coded
-    return known[1]
-
-
-def _shared(table: FloatArray, longer: FloatArray) -> _Coded | None:
-    """The longer table's copy in the table's units, None where it does not hold the table."""
-    from recommender.kernels.scan import multiples
-
-    factor: FloatArray = np.empty(len(table), np.float32)
-    if longer.shape[1] < table.shape[1] or not multiples(table, longer, factor):
-        return None
-    coded = _coded(longer)
-    return _Coded(coded.codes, coded.unit * factor)
-
-
 def _code(table: FloatArray) -> _Coded:
     from recommender.kernels.scan import encode
 
     coded = _Coded(np.empty(table.shape, np.int8), np.empty(len(table), np.float32))
     encode(table, coded.codes, coded.unit)
     return coded
+
+
+_coded = Kept(_code)
+"""A table's copy."""
+
+_looked_for: Kept[FloatArray, list[_Coded | None]] = Kept(lambda _: [])
+"""What `_within` found for a part; empty until then."""
+
+
+def _within(part: FloatArray, table: FloatArray) -> _Coded | None:
+    """The table's copy in the part's units, None where it does not hold the part."""
+    known = _looked_for(part)
+    if not known:
+        from recommender.kernels.scan import multiples
+
+        factor: FloatArray = np.empty(len(part), np.float32)
+        holds = part.shape[1] <= table.shape[1] and multiples(part, table, factor)
+        known.append(_Coded(_coded(table).codes, _coded(table).unit * factor) if holds else None)
+    return known[0]

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import ClassVar, NamedTuple
 
 import numpy as np
 
 from recommender.history import Items, Query
+from recommender.kept import Kept
 from recommender.sources.base import Scores
 from recommender.sources.usage import HEAD, usage
 from recommender.types import FloatArray, IntArray
@@ -42,7 +42,8 @@ class Attributes:
         from recommender.kernels.linear import through
 
         size = query.items.codes.size
-        by_item, by_token = _described(self, query.items)
+        known = _described(query.items)
+        by_item, by_token = known[self] if self in known else known.setdefault(self, _describe(self, query.items))
         rows, weight = usage(query, size)
         found = through(*by_item, *by_token, rows, weight, TASTES, by_token.starts.size - 1, size, HEAD)
         return Scores(found, None, np.zeros(1, np.float32))
@@ -63,8 +64,7 @@ class _Rows(NamedTuple):
     weight: FloatArray
 
 
-@lru_cache(maxsize=4)  # a live catalogue serves many requests; both arguments are immutable and hash by identity
-def _described(source: Attributes, items: Items) -> tuple[_Rows, _Rows]:
+def _describe(source: Attributes, items: Items) -> tuple[_Rows, _Rows]:
     """Items x tokens, each row of length 1, and its transpose."""
     vocabulary, token = np.unique(items.tokens, return_inverse=True)
     item, weight = (
@@ -78,6 +78,10 @@ def _described(source: Attributes, items: Items) -> tuple[_Rows, _Rows]:
     order = np.argsort(token, kind="stable")
     by_item = _Rows(_starts(item, items.codes.size), token, weight)
     return by_item, _Rows(_starts(token, vocabulary.size), item[order], weight[order])
+
+
+_described: Kept[Items, dict[Attributes, tuple[_Rows, _Rows]]] = Kept(lambda _: {})
+"""What sources make of the items; a live catalogue serves many questions."""
 
 
 def _starts(row: IntArray, rows: int) -> IntArray:

@@ -46,7 +46,9 @@ def test_a_table_whose_rows_are_multiples_of_beginnings_of_anothers_needs_no_cop
     part = np.ascontiguousarray(table[:, :40]) * rng.uniform(-2, 2, (len(table), 1)).astype(np.float32)
     vector, other = rng.standard_normal((1, 64)).astype(np.float32), rng.standard_normal((1, 40)).astype(np.float32)
     near, far = products_of_both(table, vector, part, other)
-    assert scan._coded(part).codes is scan._coded(table).codes
+    within = scan._within(part, table)
+    assert within is not None
+    assert within.codes is scan._coded(table).codes
     exact, alone = part @ other[0], products(part.copy(), other)[0]
     assert near == pytest.approx(products(table, vector))
     assert np.argsort(-far[0])[:20].tolist() == np.argsort(-exact)[:20].tolist()
@@ -62,7 +64,7 @@ def test_a_table_of_which_one_row_is_no_multiple_has_a_copy_of_its_own(table: Fl
     near, far = products_of_both(table, vectors, part, vectors[:, :40])
     assert near == pytest.approx(products(table, vectors))
     assert far == pytest.approx(products(part.copy(), vectors[:, :40]))
-    assert scan._coded(part).codes is not scan._coded(table).codes
+    assert scan._within(part, table) is None
 
 
 def test_what_does_not_fit_is_refused_and_not_read_beyond(table: FloatArray) -> None:
@@ -79,9 +81,9 @@ def test_what_does_not_fit_is_refused_and_not_read_beyond(table: FloatArray) -> 
 def test_the_copy_of_a_table_goes_when_the_table_does(table: FloatArray) -> None:
     mine = table.copy()
     gc.collect()
-    before = len(scan._KNOWN)
+    before = len(scan._coded)
     products(mine, np.ones((1, 64), np.float32))
-    assert len(scan._KNOWN) == before + 1
+    assert len(scan._coded) == before + 1
     del mine
     gc.collect()
-    assert len(scan._KNOWN) == before
+    assert len(scan._coded) == before
