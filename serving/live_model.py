@@ -104,7 +104,7 @@ class LiveModel:
         return self._build(load_model(self.registry, number))
 
     def _build(self, model: Model) -> Recommender:
-        before = self._recommender and self._recommender.catalogue
+        before = None if self._recommender is None else self._recommender.catalogue
         return Recommender(self._store, model, self._settings, self._shown, _fault, self._telemetry.slot, before)
 
     def settle(self, settings: Settings, places: Places) -> None:
