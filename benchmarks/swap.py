@@ -59,12 +59,11 @@ async def _promote(other: Executor, models: Path, version: int) -> None:
     await asyncio.get_running_loop().run_in_executor(other, Registry(models).promote, MAIN, version)
 
 
-def _row(number: int, calls: Calls, span: Span) -> list[object]:
-    quiet, started, ended = span
-    before = [took for sent, took in calls if quiet <= sent < started]
-    during = [took for sent, took in calls if started <= sent < ended]
+def _row(name: object, calls: Calls, spans: list[Span]) -> list[object]:
+    before = [took for sent, took in calls for quiet, started, _ in spans if quiet <= sent < started]
+    during = [took for sent, took in calls for _, started, ended in spans if started <= sent < ended]
     tails = at(before, 99), at(during, 99)
-    return [number, len(during), tails[0] * 1e3, tails[1] * 1e3, tails[1] / tails[0]]
+    return [name, len(during), tails[0] * 1e3, tails[1] * 1e3, tails[1] / tails[0]]
 
 
 def main() -> None:
@@ -86,8 +85,8 @@ def main() -> None:
         with serving(home) as target:
             rate = asyncio.run(load(target, call, CONNECTIONS, 3)).rate
             calls, spans, failed = asyncio.run(drive(target, call, rate, home / "models", chosen.swaps))
-    rows = [_row(number, calls, span) for number, span in enumerate(spans, 1)]
-    print_table(("swap", "calls meanwhile", "quiet p99 ms", "p99 ms", "ratio"), rows)
+    rows = [_row(number, calls, [span]) for number, span in enumerate(spans, 1)]
+    print_table(("swap", "calls meanwhile", "quiet p99 ms", "p99 ms", "ratio"), [*rows, _row("all", calls, spans)])
     ratios = sorted(float(str(row[4])) for row in rows)
     print(f"\nThe middle ratio is {ratios[len(ratios) // 2]:.2f}; {failed} of {len(calls)} calls failed.")
 
