@@ -91,11 +91,28 @@ def serving(home: Path, workers: int = 1) -> Iterator[Target]:
         yield target
 
 
-async def load(target: Target, call: Call, connections: int, seconds: float, pause: float = 0.0) -> Seen:
+def shared(rate: float, share: float, most: int) -> tuple[int, float]:
+    """How many clients, up to so many, and what pause of each, make up a share of a rate of calls.
+
+    Each asks about once a second, or more often.
+    """
+    clients = min(most, max(2, round(share * rate)))
+    return clients, clients / (share * rate)
+
+
+async def load(
+    target: Target,
+    call: Call,
+    connections: int,
+    seconds: float,
+    pause: float = 0.0,
+    calls: list[tuple[float, float]] | None = None,
+) -> Seen:
     """Keep so many connections busy; each one's first call is not counted.
 
     pause: seconds between an answer and the next call of a connection, in the mean; drawn at random, so that calls come
-    as those of people who do not know of each other.
+    as those of people who do not know of each other. calls: gets when each was sent, of `time.perf_counter`, and the
+    seconds that its answer took.
     """
     draw = random.Random(7)  # noqa: S311 - not a secret
     took: list[float] = []
@@ -124,6 +141,8 @@ async def load(target: Target, call: Call, connections: int, seconds: float, pau
             sent = time.perf_counter()
             wrong += not await ask(reader, writer)
             took.append(time.perf_counter() - sent)
+            if calls is not None:
+                calls.append((sent, took[-1]))
             if pause:
                 await asyncio.sleep(min(draw.expovariate(1 / pause), IDLE))
         writer.close()

@@ -22,7 +22,7 @@ from typing import Any
 
 import orjson
 
-from benchmarks.load import Call, Seen, Target, load, server, serving
+from benchmarks.load import Call, Seen, Target, load, server, serving, shared
 from benchmarks.measure import print_table
 from benchmarks.world import (
     CUSTOMERS,
@@ -109,8 +109,8 @@ def measure(rows: list[list[object]], target: Target, name: str, call: Call, sec
     alone = asyncio.run(load(target, call, 2, seconds / 2))
     rows.append([name, CONNECTIONS, seen.rate, seen.cpu, seen.cpu, seen.p50, seen.p99, seen.wrong])
     rows.append([name, 2, alone.rate, alone.cpu, alone.cpu, alone.p50, alone.p99, alone.wrong])
-    some = min(CONNECTIONS, max(2, round(SHARE * seen.rate)))  # each asks about once a second, or more often
-    half = asyncio.run(load(target, call, some, 2 * seconds, some / (SHARE * seen.rate)))
+    some, pause = shared(seen.rate, SHARE, CONNECTIONS)
+    half = asyncio.run(load(target, call, some, 2 * seconds, pause))
     rows.append([f"{name}, half the rate", some, half.rate, half.cpu, half.cpu, half.p50, half.p99, half.wrong])
     return seen
 

@@ -10,13 +10,12 @@ import argparse
 import asyncio
 import tempfile
 import time
-from dataclasses import dataclass, field
+from concurrent.futures import Executor, ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
-import orjson
 
-from benchmarks.load import Call, Target, at, load, serving
+from benchmarks.load import Call, Target, at, load, serving, shared
 from benchmarks.measure import print_table
 from benchmarks.serving import page_of
 from benchmarks.world import CUSTOMERS, in_order, make_content_home, publish_content
@@ -25,58 +24,46 @@ from recommender.registry import MAIN, Registry
 CONNECTIONS = 8
 QUIET = 6.0
 """Seconds from the end of a swap to the next."""
+TAKEN = 2.0
+"""Seconds from a promotion until its model answers, at most."""
 SHARE = 0.5
 
-
-@dataclass
-class Taken:
-    """Every call: when it was sent, and how many seconds its answer took; failed: other than 200."""
-
-    calls: list[tuple[float, float]] = field(default_factory=list)
-    failed: int = 0
+Calls = list[tuple[float, float]]
+Span = tuple[float, float, float]
+"""When the quiet time before a swap began, when the swap did, and when that ended."""
 
 
-async def keep_asking(target: Target, call: Call, pause: float, taken: Taken, stop: asyncio.Event) -> None:
-    path, body = call
-    reader, writer = await asyncio.open_connection("127.0.0.1", target.port)
-    while not stop.is_set():
-        sent = time.perf_counter()
-        status = await _ask(reader, writer, target.key, path, body())
-        taken.calls.append((sent, time.perf_counter() - sent))
-        taken.failed += status != 200
-        await asyncio.sleep(pause)
-    writer.close()
+async def drive(target: Target, call: Call, rate: float, models: Path, swaps: int) -> tuple[Calls, list[Span], int]:
+    """Every call, every swap, and how many calls failed."""
+    calls: Calls = []
+    clients, pause = shared(rate, SHARE, CONNECTIONS)
+    with ProcessPoolExecutor(1) as other:  # as `murmeli models promote` is one
+        await _promote(other, models, 1)
+        seconds = (swaps + 1) * (QUIET + 2 * TAKEN)
+        under_load = asyncio.create_task(load(target, call, clients, seconds, pause, calls))
+        await asyncio.sleep(TAKEN)
+        spans = [await _swap(other, models, 1 + (number + 1) % 2) for number in range(swaps)]
+    return calls, spans, (await under_load).wrong
 
 
-async def _ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, key: str, path: str, body: object) -> int:
-    content = orjson.dumps(body)
-    head = f"POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nauthorization: Bearer {key}\r\n"
-    writer.write(f"{head}content-length: {len(content)}\r\n\r\n".encode() + content)
-    answer = (await reader.readuntil(b"\r\n\r\n")).lower()
-    await reader.readexactly(int(answer.split(b"content-length: ")[1].split(b"\r\n")[0]))
-    return int(answer.split()[1])
+async def _swap(other: Executor, models: Path, version: int) -> Span:
+    quiet = time.perf_counter()
+    await asyncio.sleep(QUIET)
+    started = time.perf_counter()
+    await _promote(other, models, version)
+    await asyncio.sleep(TAKEN)
+    return quiet, started, time.perf_counter()
 
 
-async def drive(target: Target, call: Call, pause: float, registry: Registry, swaps: int) -> list[list[object]]:
-    """A row for each swap."""
-    taken, stop = Taken(), asyncio.Event()
-    rows: list[list[object]] = []
-    clients = [asyncio.create_task(keep_asking(target, call, pause, taken, stop)) for _ in range(CONNECTIONS)]
-    await asyncio.sleep(2)
-    for number in range(swaps):
-        quiet = time.perf_counter()
-        await asyncio.sleep(QUIET)
-        started = time.perf_counter()
-        await asyncio.to_thread(registry.promote, MAIN, 1 + (number + 1) % 2)
-        await asyncio.sleep(QUIET / 3)
-        ended = time.perf_counter()
-        before = [took for sent, took in taken.calls if quiet <= sent < started]
-        during = [took for sent, took in taken.calls if started <= sent < ended]
-        tails = at(before, 99), at(during, 99)
-        rows.append([number + 1, len(during), tails[0] * 1e3, tails[1] * 1e3, tails[1] / tails[0], taken.failed])
-    stop.set()
-    await asyncio.gather(*clients)
-    return rows
+async def _promote(other: Executor, models: Path, version: int) -> None:
+    await asyncio.get_running_loop().run_in_executor(other, Registry(models).promote, MAIN, version)
+
+
+def _row(name: object, calls: Calls, spans: list[Span]) -> list[object]:
+    before = [took for sent, took in calls for quiet, started, _ in spans if quiet <= sent < started]
+    during = [took for sent, took in calls for _, started, ended in spans if started <= sent < ended]
+    tails = at(before, 99), at(during, 99)
+    return [name, len(during), tails[0] * 1e3, tails[1] * 1e3, tails[1] / tails[0]]
 
 
 def main() -> None:
@@ -96,12 +83,12 @@ def main() -> None:
             publish_content(home, in_order(names), np.random.default_rng(8))
         call = page_of([f"crm:{number}" for number in range(CUSTOMERS)], ("home.content", 20))
         with serving(home) as target:
-            most = asyncio.run(load(target, call, CONNECTIONS, 3)).rate
-            pause = CONNECTIONS / (most * SHARE) - CONNECTIONS / most
-            rows = asyncio.run(drive(target, call, pause, registry, chosen.swaps))
-    print_table(("swap", "calls meanwhile", "quiet p99 ms", "p99 ms", "ratio", "failed so far"), rows)
+            rate = asyncio.run(load(target, call, CONNECTIONS, 3)).rate
+            calls, spans, failed = asyncio.run(drive(target, call, rate, home / "models", chosen.swaps))
+    rows = [_row(number, calls, [span]) for number, span in enumerate(spans, 1)]
+    print_table(("swap", "calls meanwhile", "quiet p99 ms", "p99 ms", "ratio"), [*rows, _row("all", calls, spans)])
     ratios = sorted(float(str(row[4])) for row in rows)
-    print(f"\nThe middle ratio is {ratios[len(ratios) // 2]:.2f}; {rows[-1][-1]} calls failed.")
+    print(f"\nThe middle ratio is {ratios[len(ratios) // 2]:.2f}; {failed} of {len(calls)} calls failed.")
 
 
 if __name__ == "__main__":

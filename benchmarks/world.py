@@ -170,6 +170,7 @@ def _sources(items: int, rng: Rng) -> tuple[Source, ...]:
         return np.asarray((rng.random(shape, np.float32) - 0.5) / 8, np.float32)
 
     waves = min(DIMENSIONS, items // 4)
+    graph, often = table(items, 2 * waves), np.sqrt(1 + rng.integers(0, 100, (items, 1), np.int32)).astype(np.float32)
     share = np.log(_zipf(items)).astype(np.float32)
     near = np.sort(rng.integers(0, items, (items, NEIGHBOURS), np.int32), axis=1).ravel()
     made: dict[str, dict[str, Array]] = {
@@ -187,10 +188,10 @@ def _sources(items: int, rng: Rng) -> tuple[Source, ...]:
             "worth": rng.random(items, np.float32),
         },
         "graph": {
-            "used": table(items, 2 * waves),
-            "found": table(items, 2 * waves),
+            "used": graph / often,
+            "found": graph * often,
             "spread": table(2 * waves, waves),
-            "region": table(items, waves),
+            "region": np.ascontiguousarray(graph[:, :waves]),
         },
     }
     return tuple(from_arrays(SOURCES[name], arrays) for name, arrays in made.items())

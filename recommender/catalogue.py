@@ -22,7 +22,7 @@ from recommender.types import FloatArray, IntArray, Kind, code64
 _WORD = re.compile(r"\w+")
 _NONE = np.zeros(0, np.int64)
 
-_token = lru_cache(20_000)(code64)
+_token = lru_cache(4_096)(code64)
 """Items share most of what they are told of with others."""
 
 MOST_CHANGES = 256
@@ -105,6 +105,7 @@ class Catalogue:
 
     models: the codes (ascending) and ids that the model in use was trained on, by kind; counting: how it counts uses.
     kin: by kind, what finds the kin of an item that came later, by its pieces.
+    before: one of the same store, with another model, whose items need not be read and told apart once more.
     """
 
     def __init__(
@@ -113,16 +114,30 @@ class Catalogue:
         models: Mapping[Kind, tuple[IntArray, Sequence[str]]],
         kin: Mapping[Kind, FindKin] = MappingProxyType({}),
         counting: Mapping[Kind, Counting | None] = MappingProxyType({}),
+        before: "Catalogue | None" = None,
     ) -> None:
         self._store = store
         self._kinds = {
             kind: _KindOf(*models.get(kind, (_NONE, ())), kin.get(kind), counting.get(kind)) for kind in Kind
         }
         self._entries: dict[int, Item] = {}
+        self._gone: set[int] = set()
         self._cursor = 0
         self._turn = Lock()
-        self._shelves = {kind: part.shelf() for kind, part in self._kinds.items()}
+        if before is not None:
+            self._go_on_from(before)
+        self._shelves: dict[Kind, Shelf] = {}
         self.refresh()
+        for kind in self._kinds.keys() - self._shelves.keys():
+            self._shelves[kind] = self._kinds[kind].shelf()
+
+    def _go_on_from(self, before: "Catalogue") -> None:
+        with before._turn:
+            self._entries, self._gone, self._cursor = before._entries.copy(), before._gone.copy(), before._cursor
+            for kind, part in self._kinds.items():
+                part.go_on_from(before._kinds[kind], before._shelves[kind].items, self._entries)
+        for kind, part in self._kinds.items():
+            part.leave([*self._gone, *(code for code, item in self._entries.items() if item.kind is not kind)])
 
     def refresh(self) -> None:
         """Catch up with the store; a few microseconds where nothing changed."""
@@ -147,6 +162,7 @@ class Catalogue:
                 self._kinds[kind].delete(code64(id_))
                 touched.add(kind)
         coded = {code64(item.id): item for item in put}
+        self._gone = (self._gone | set(map(code64, deleted))) - coded.keys()
         self._entries.update(coded)
         for kind, part in self._kinds.items():
             here = {code: item for code, item in coded.items() if item.kind is kind}
@@ -194,6 +210,19 @@ class _KindOf:
         self._changed: set[int] = set()
         self._version, self._changes = 0, deque[tuple[int, frozenset[int]]](maxlen=MOST_CHANGES)
 
+    def go_on_from(self, before: "_KindOf", items: Items, entries: Mapping[int, Item]) -> None:
+        """Take in what another model's items are told of. items: those of its shelf; entries: the catalogue's."""
+        self._tokens, self._windows = before._tokens.copy(), before._windows.copy()
+        self._hidden = before._hidden & self._tokens.keys()
+        codes = np.fromiter(self._tokens, np.int64, len(self._tokens))
+        at = self._trained.positions(codes)
+        rows = np.full(self._trained.codes.size, -1)
+        rows[at[at >= 0]] = items.positions(codes[at >= 0])
+        starts, tokens = gathered(items.token_starts, items.tokens, rows)
+        self._trained = replace(self._trained, token_starts=starts, tokens=tokens)
+        for code in codes[at < 0].tolist():
+            self._come(code, entries[code])
+
     def put(self, items: Mapping[int, Item]) -> None:
         """Take these in, or anew; items: by code."""
         trained = self._trained.positions(np.array(list(items), np.int64)) >= 0
@@ -205,9 +234,7 @@ class _KindOf:
         self._tokens[code] = tokens
         self._changed.add(code)
         if not known:
-            self._late[code] = item.id
-            if self._find_kin:
-                self._kin[code] = self._find_kin(pieces_of(item))
+            self._come(code, item)
         elif not np.array_equal(before, tokens):
             self._stale.add(code)
         (self._hidden.discard if item.available else self._hidden.add)(code)
@@ -215,6 +242,11 @@ class _KindOf:
         window = window_of(item)
         if window != ALWAYS:
             self._windows[code] = window
+
+    def _come(self, code: int, item: Item) -> None:
+        self._late[code] = item.id
+        if self._find_kin:
+            self._kin[code] = self._find_kin(pieces_of(item))
 
     def delete(self, code: int) -> None:
         self._changed.add(code)
@@ -239,24 +271,26 @@ class _KindOf:
             starts, values = respliced(self._trained.token_starts, self._trained.tokens, at, new)
             self._trained = replace(self._trained, token_starts=starts, tokens=values)
             self._stale.clear()
-        late = sorted(self._late)
-        tokens = [self._tokens[code] for code in late]
-        items = Items(
-            codes=np.concatenate([self._trained.codes, np.array(late, np.int64)]),
-            known=self._trained.known,
-            ids=Chain(self._trained.ids, [self._late[code] for code in late]) if late else self._trained.ids,
-            token_starts=np.concatenate([self._trained.token_starts[:-1], self._trained.tokens.size + _starts(tokens)]),
-            tokens=np.concatenate([self._trained.tokens, *tokens]),
-            kin=kin_table([self._kin[code] for code in late]) if self._find_kin and late else None,
-            counting=self._trained.counting,
-        )
+        items = self._with_late(sorted(self._late)) if self._late else self._trained
         available = np.ones(items.codes.size, np.bool_)
         available[_known(items, list(self._hidden))] = False
         self._version += 1
-        self._changes.append((self._version, frozenset(self._changed)))
+        if self._version > 1:
+            self._changes.append((self._version, frozenset(self._changed)))
         self._changed.clear()
         opens, closes = self._window_arrays(items)
         return Shelf(items, available, opens, closes, self, self._version, tuple(self._changes))
+
+    def _with_late(self, late: Sequence[int]) -> Items:
+        trained, tokens = self._trained, [self._tokens[code] for code in late]
+        return replace(
+            trained,
+            codes=np.concatenate([trained.codes, np.array(late, np.int64)]),
+            ids=Chain(trained.ids, [self._late[code] for code in late]),
+            token_starts=np.concatenate([trained.token_starts[:-1], trained.tokens.size + _starts(tokens)]),
+            tokens=np.concatenate([trained.tokens, *tokens]),
+            kin=kin_table([self._kin[code] for code in late]) if self._find_kin else None,
+        )
 
     def _window_arrays(self, items: Items) -> tuple[IntArray, IntArray] | tuple[None, None]:
         if not self._windows:
@@ -283,6 +317,13 @@ def respliced(starts: IntArray, values: IntArray, rows: IntArray, new: Sequence[
     kept = [values[begin:end] for begin, end in ends]
     parts = [kept[0], *(part for pair in zip(new, kept[1:], strict=True) for part in pair)]
     return np.concatenate([[0], np.cumsum(size)]), np.concatenate(parts)
+
+
+def gathered(starts: IntArray, values: IntArray, rows: IntArray) -> tuple[IntArray, IntArray]:
+    """Some rows of values laid end to end, laid end to end; an empty row for each -1."""
+    size = np.append(np.diff(starts), 0)[rows]
+    begins = np.concatenate([[0], np.cumsum(size)])
+    return begins, values[np.repeat(starts[rows] - begins[:-1], size) + np.arange(begins[-1])]
 
 
 def _known(items: Items, codes: Sequence[int]) -> IntArray:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recommender.counting import Counting
+from recommender.kept import Kept
 from recommender.profile import CountArray, Profile
 from recommender.types import DISMISS, EVENT, IMPRESSION, MINUTE, RETURN, BoolArray, FloatArray, IntArray, is_use
 
@@ -37,7 +38,7 @@ class Kin:
         return lent
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Items:
     """The items of one kind that can be ranked now; a *position* is an index into these arrays.
 
@@ -156,12 +157,14 @@ def events_of(profile: Profile, items: Items) -> Told:
     return words, kept, index_of(items), items.codes, RETURN, DISMISS, IMPRESSION
 
 
-@lru_cache(maxsize=8)  # a catalogue serves many questions; items are immutable and hash by identity
-def index_of(items: Items) -> npt.NDArray[np.int32]:
-    """Where the kernels find the items' codes."""
+def _index(items: Items) -> npt.NDArray[np.int32]:
     from recommender.kernels.past import index
 
     return index(items.codes)
+
+
+index_of = Kept(_index)
+"""Where the kernels find the items' codes."""
 
 
 def older(profile: Profile, items: Items) -> tuple[IntArray, IntArray, IntArray]:

@@ -283,7 +283,7 @@ def _layer(learned: Arrays, columns: int) -> Layer | None:
 
 def _check_rows(table: Arrays, known: int) -> None:
     """A table's rows lie in its columns, and name known items: compiled code follows them without a look."""
-    item, starts = np.asarray(table["item"], np.int64), np.asarray(table["starts"], np.int64)
+    item, starts = table["item"], np.asarray(table["starts"], np.int64)
     rows = table.get("key", np.zeros(known)).size
     if starts.shape != (rows + 1,) or starts[0] != 0 or starts[-1] != item.size or bool((np.diff(starts) < 0).any()):
         raise ValueError("a table's rows do not fit its columns")

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
 
 from recommender.counting import ALIKE, Counting
 from recommender.history import Context, Items, index_of
@@ -128,8 +127,9 @@ def _counting(counting: Counting) -> tuple[IntArray, FloatArray, float]:
 
 def _nearness(near: Neighbours, n: int) -> FloatArray:
     """Shape (n, n): the weights of all pairs; of few items, adding up whole rows is less work."""
-    table = sparse.csr_array((near.weight, near.item, near.starts), shape=(n, n))
-    return np.asarray(table.toarray(), np.float32)
+    table = np.zeros((n, n), np.float32)
+    table[np.repeat(np.arange(n), np.diff(near.starts)), near.item] = near.weight
+    return table
 
 
 def _confidence(taste: Factors, n: int) -> FloatArray:

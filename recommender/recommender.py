@@ -41,11 +41,12 @@ from recommender.types import DAY, IntArray, Kind, code64, codes64
 
 
 class Recommender:
-    """Answers with one model and one store; another model can be put in between two questions.
+    """Answers with one model and one store.
 
     shown: what calm placements and caps go by; of this recommender alone where None.
     fault: is told what went wrong in a ranking, whose slots are then filled by popularity; it is raised where None.
     noted: is told of each slot its placement, how many items it could show, and the seconds that it took.
+    before: the catalogue of another recommender of the same store, to go on from.
     """
 
     def __init__(
@@ -56,11 +57,12 @@ class Recommender:
         shown: Shown | None = None,
         fault: Callable[[Exception], None] | None = None,
         noted: Callable[[str, int, float], None] | None = None,
+        before: Catalogue | None = None,
     ) -> None:
         self._store, self._fault, self._noted = store, fault, noted
         self._shown = Shown() if shown is None else shown
         self.settle(settings)
-        self.use(model)
+        self._means = self._made_ready(model, before)
 
     @property
     def model(self) -> Model:
@@ -81,8 +83,8 @@ class Recommender:
         """Fill pages by these settings from the next question on. places: theirs, where they are at hand."""
         self._settings, self._places = settings, places or Places(settings)
 
-    def use(self, model: Model) -> None:
-        """Answer with this model from the next question on."""
+    def _made_ready(self, model: Model, before: Catalogue | None) -> Means:
+        """What is worked out once for all questions is, so that none has to wait for it."""
         known = {kind: (part.codes, part.ids) for kind, part in model.kinds.items()}
         kin = {
             kind: source.kin
@@ -91,14 +93,14 @@ class Recommender:
             if isinstance(source, Text)
         }
         counting = {kind: part.counting for kind, part in model.kinds.items()}
-        catalogue = Catalogue(self._store.items, known, kin, counting)
+        catalogue = Catalogue(self._store.items, known, kin, counting, before)
         popular = {kind: by_popularity(part) for kind, part in model.kinds.items()}
         self._places.warm(catalogue)
         means = Means(model, popular, catalogue, self._shown, self._fault)
         anybody = Question(means, Read(None, EMPTY, (), {}, NOTHING_SHOWN), Request("", (), Context(now=0)))
-        for kind in model.kinds:  # what is worked out once for all is not left to a customer's question
+        for kind in model.kinds:
             anybody.ranked(kind)
-        self._means = means
+        return means
 
     def refresh(self) -> None:
         """Catch up with the catalogue."""

@@ -5,12 +5,12 @@ of its own. It says within about a hundredth of the usual product which rows
 are the best; those are then multiplied once more, exactly.
 """
 
-import weakref
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from recommender.kept import Kept
 from recommender.types import FloatArray
 
 LARGE = 8_000
@@ -19,22 +19,16 @@ LARGE = 8_000
 EXACT, SHARE = 512, 64
 """Products at the head that are exact: five times as many as decide how a source is scaled, at most one in so many."""
 
-_STEPS = 127
 _FINE = 8_191
 """Steps of the vector: 127 * 8,191 * 2,000 still fits 32 bits."""
-_CHUNK = 10_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Coded:
-    """codes: shape (n, f). unit: shape (n,), what a step of each row is worth."""
+    """codes: shape (n, f), or more columns than the table has. unit: shape (n,), what a step of each row is worth."""
 
     codes: npt.NDArray[np.int8]
     unit: FloatArray
-
-
-_KNOWN: dict[int, tuple["weakref.ref[FloatArray]", _Coded]] = {}
-"""The copies by the tables' identities; each goes when its table does."""
 
 
 def products(table: FloatArray, vectors: FloatArray) -> FloatArray:
@@ -42,39 +36,79 @@ def products(table: FloatArray, vectors: FloatArray) -> FloatArray:
     if len(vectors) != 1 or len(table) < LARGE:
         every: FloatArray = vectors @ table.T
         return every
-    return _scan(table, vectors[0])[None]
+    if vectors.shape[1] != table.shape[1]:
+        raise ValueError("a vector is not as long as the rows of its table")
+    vector = vectors[0]
+    found: FloatArray = np.zeros(len(table), np.float32)
+    if vector.any():
+        from recommender.kernels.scan import scan
+
+        coded = _coded(table)
+        scan(coded.codes, coded.unit, *_in_steps(vector), found)
+        _mend(table, vector, found)
+    return found[None]
 
 
-def _scan(table: FloatArray, vector: FloatArray) -> FloatArray:
-    largest = float(np.abs(vector).max(initial=0))
-    if largest == 0:
-        return np.zeros(len(table), np.float32)
-    from recommender.kernels.choose import reached
-    from recommender.kernels.scan import scan
+def products_of_both(
+    table: FloatArray, vectors: FloatArray, part: FloatArray, others: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """`products` of two tables of as many rows.
 
-    coded, step = _coded(table), largest / _FINE
-    whole = np.empty(len(table), np.int32)
-    scan(coded.codes, np.round(vector / step).astype(np.int16), whole)
-    found: FloatArray = np.empty(len(table), np.float32)
-    np.multiply(whole, coded.unit * np.float32(step), out=found, casting="same_kind")
-    best = np.flatnonzero(found >= reached(found, min(EXACT, len(table) // SHARE)))
-    found[best] = table[best] @ vector
-    return found
+    Where each row of the part is a multiple of the beginning of the table's, one copy does for both, gone over once.
+    """
+    if len(part) != len(table):
+        raise ValueError("two tables have not as many rows")
+    fit = (vectors.shape[1], others.shape[1]) == (table.shape[1], part.shape[1])
+    within = None
+    if fit and len(vectors) == 1 and len(table) >= LARGE and vectors.any():
+        within = _within(part, table)
+    if within is None:
+        return products(table, vectors), products(part, others)
+    from recommender.kernels.scan import scan_both
+
+    coded = _coded(table)
+    found: FloatArray = np.empty((2, len(table)), np.float32)
+    first = coded.unit, *_in_steps(vectors[0]), found[0]
+    scan_both(coded.codes, *first, within.unit, *_in_steps(others[0]), found[1])
+    _mend(table, vectors[0], found[0])
+    _mend(part, others[0], found[1])
+    return found[:1], found[1:]
 
 
-def _coded(table: FloatArray) -> _Coded:
-    key = id(table)
-    known = _KNOWN.get(key)
-    if known is None or known[0]() is not table:
-        known = _KNOWN[key] = weakref.ref(table, lambda _: _KNOWN.pop(key, None)), _code(table)
-    return known[1]
+def _in_steps(vector: FloatArray) -> tuple[npt.NDArray[np.int16], np.float32]:
+    """A vector in whole numbers, and what a step of them is worth."""
+    step = np.float32(np.abs(vector).max(initial=0) / _FINE) or np.float32(1)
+    return np.round(vector / step).astype(np.int16), step
+
+
+def _mend(table: FloatArray, vector: FloatArray, found: FloatArray) -> None:
+    from recommender.kernels.scan import exact
+
+    exact(table, vector, min(EXACT, len(table) // SHARE), found)
 
 
 def _code(table: FloatArray) -> _Coded:
-    codes, unit = np.empty(table.shape, np.int8), np.empty(len(table), np.float32)
-    for start in range(0, len(table), _CHUNK):
-        rows = table[start : start + _CHUNK]
-        units = np.abs(rows).max(axis=1, initial=0) / _STEPS
-        unit[start : start + _CHUNK] = units
-        codes[start : start + _CHUNK] = np.round(rows / np.where(units > 0, units, 1)[:, None])
-    return _Coded(codes, unit)
+    from recommender.kernels.scan import encode
+
+    coded = _Coded(np.empty(table.shape, np.int8), np.empty(len(table), np.float32))
+    encode(table, coded.codes, coded.unit)
+    return coded
+
+
+_coded = Kept(_code)
+"""A table's copy."""
+
+_looked_for: Kept[FloatArray, list[_Coded | None]] = Kept(lambda _: [])
+"""What `_within` found for a part; empty until then."""
+
+
+def _within(part: FloatArray, table: FloatArray) -> _Coded | None:
+    """The table's copy in the part's units, None where it does not hold the part."""
+    known = _looked_for(part)
+    if not known:
+        from recommender.kernels.scan import multiples
+
+        factor: FloatArray = np.empty(len(part), np.float32)
+        holds = part.shape[1] <= table.shape[1] and multiples(part, table, factor)
+        known.append(_Coded(_coded(table).codes, _coded(table).unit * factor) if holds else None)
+    return known[0]

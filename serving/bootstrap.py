@@ -29,6 +29,9 @@ GRACE = 10
 BACKLOG = 2048
 AT_ONCE = 8
 """Connections accepted at a turn of the event loop, which takes one from each handle of the socket."""
+SWITCH = 0.0005
+"""Seconds that a thread with Python to run keeps the interpreter from the event loop, about: a page of a large
+catalogue lets go of it some forty times, for its loops, and waits so long each time."""
 
 
 def build(home: Path, store_at: Path | str | None = None, peers: Peers | None = None) -> Site:
@@ -110,6 +113,8 @@ def run(site: Site, listener: socket.socket) -> None:
         lifespan="on",
     )
     handles = [listener, *(listener.dup() for _ in range(AT_ONCE - 1))]
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH)
     gc.collect()
     gc.freeze()  # what is there now stays, and no collection is to look through it again
     try:
@@ -117,6 +122,7 @@ def run(site: Site, listener: socket.socket) -> None:
             uvicorn.Server(config).run(sockets=handles)
     finally:
         gc.unfreeze()
+        sys.setswitchinterval(usual)
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -104,7 +104,8 @@ class LiveModel:
         return self._build(load_model(self.registry, number))
 
     def _build(self, model: Model) -> Recommender:
-        return Recommender(self._store, model, self._settings, self._shown, _fault, self._telemetry.slot)
+        before = None if self._recommender is None else self._recommender.catalogue
+        return Recommender(self._store, model, self._settings, self._shown, _fault, self._telemetry.slot, before)
 
     def settle(self, settings: Settings, places: Places) -> None:
         """Fill pages by these settings from the next answer on, whatever model answers."""

@@ -1,7 +1,8 @@
 """How a loop becomes machine code: once for each machine, kept beside the source, with its types said beforehand.
 
 Its types are said so that memory-mapped arrays, which are read-only, and arrays of one's own take the same code: a
-specialisation for each would double what there is to compile.
+specialisation for each would double what there is to compile. What is kept goes by a loop's own file: whoever edits a
+loop that loops of other files call removes `__pycache__/*.nb?` here, or those go on with the old one.
 """
 
 from collections.abc import Callable

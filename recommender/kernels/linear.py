@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recommender.counting import Weights, saturated
-from recommender.kernels.choose import best, likely
+from recommender.kernels.choose import best, largest, likely
 from recommender.kernels.compiled import compiled
 from recommender.types import DAY, FloatArray, IntArray
 
@@ -40,24 +40,29 @@ def spread(values: FloatArray, head: int) -> float:
             count += 1
     if count <= head:
         return np.float64(high)
-    return np.float64(high - np.partition(above[:count], count - head)[count - head])
+    return np.float64(high - largest(above[:count], head))
 
 
 _TINY = float(np.finfo(np.float32).tiny)
 
 
-@compiled("f2 i0 i0")
-def scale(rows: FloatArray, size: int, head: int) -> FloatArray:
-    """Shape (columns, size): scores of the first items, each column in units of its `spread`; 0 for all others."""
-    if rows.shape[1] > size:
+@compiled("f1 i0 F1")
+def scale(values: FloatArray, head: int, full: FloatArray) -> None:
+    """Fill in scores of the first items, in units of their `spread`, and 0 for all others; full: shape (size,)."""
+    if values.size > full.size:
         raise ValueError("a source scores more items than there are")
-    full = np.zeros((rows.shape[0], size), np.float32)
-    for row in range(rows.shape[0]):
-        distance = spread(rows[row], head)
-        if distance > _TINY:
-            unit = np.float32(1 / distance)
-            for at in range(rows.shape[1]):
-                full[row, at] = rows[row, at] * unit
+    distance = spread(values, head)
+    unit = np.float32(1 / distance if distance > _TINY else 0)
+    for at in range(values.size):
+        full[at] = values[at] * unit
+    full[values.size :] = 0
+
+
+@compiled("f1 i0 i0")
+def scaled(values: FloatArray, size: int, head: int) -> FloatArray:
+    """The same as one row: shape (1, size)."""
+    full = np.empty((1, size), np.float32)
+    scale(values, head, full[0])
     return full
 
 
@@ -72,8 +77,8 @@ def summed(
     size: int,
     head: int,
 ) -> FloatArray:
-    """`add_rows`, on the common scale: see `scale`."""
-    return scale(add_rows(starts, column, weight, rows, factor, columns).reshape(1, columns), size, head)
+    """`add_rows`, on the common scale: see `scaled`."""
+    return scaled(add_rows(starts, column, weight, rows, factor, columns), size, head)
 
 
 @compiled("F2")
@@ -146,7 +151,7 @@ def scores_among(products: FloatArray, rows: IntArray, confidence: FloatArray, s
     for row in range(t):
         for one in range(n):
             scores[one] += system[row, t] * products[rows[row], one]
-    return scale(scores.reshape(1, n), size, head)
+    return scaled(scores, size, head)
 
 
 _saturated = compiled("d0")(saturated)
@@ -219,4 +224,4 @@ def through(
     found = add_rows(starts, column, weight, rows, factor, between)
     strongest = np.sort(best(found, most))
     found = add_rows(back_starts, back_column, back_weight, strongest, found[strongest], size)
-    return scale(found.reshape(1, size), size, head)
+    return scaled(found, size, head)

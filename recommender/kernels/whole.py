@@ -13,7 +13,7 @@ from recommender.kernels.blend import add_singled, factor, silences, situated, s
 from recommender.kernels.choose import best
 from recommender.kernels.compiled import compiled
 from recommender.kernels.habit import habit
-from recommender.kernels.linear import liking, scale, scores_among, through
+from recommender.kernels.linear import liking, scaled, scores_among, through
 from recommender.kernels.past import Places, Words, find, recall
 from recommender.kernels.transitions import own_steps, with_others
 from recommender.sharpness import DOUBT
@@ -168,15 +168,14 @@ def ranked(
     mine = own_steps(places, size, past, run, ORDERS, paces, discounts, BASE, LEAN, FAINT, LONGEST, ALIKE)
     met, steps = with_others(at, mine, key, next_starts, next_item, lift, past, STRIDE)
     liked, much = liking(at, places, uses[4], now - times, none, none, none, types, type_weight, half_life)
-    near = np.zeros((1, n), np.float32)
+    near = np.zeros(n, np.float32)
     for one in range(liked.size):
-        near[0] += much[one] * nearness[liked[one]]
-    near = scale(near, n, HEAD)
+        near += much[one] * nearness[liked[one]]
     taste = scores_among(products, liked, much * confidence[liked], n, HEAD)
     back, tokens = (having_starts, having, having_weight), having_starts.size - 1
     alike_ = through(token_starts, token, token_weight, *back, liked, much, TASTES, tokens, n, HEAD)
     whole = np.empty((4, n), np.float32)
-    whole[0], whole[1], whole[2], whole[3] = popular, near[0], taste[0], alike_[0]
+    whole[0], whole[1], whole[2], whole[3] = popular, scaled(near, n, HEAD)[0], taste[0], alike_[0]
     rows = situated(past, times, now, followed)
     weight = weighed(weights, rows, slope, reach, np.log2(np.float64(size)))
     values = np.zeros((met.size, weight.size), np.float32)

@@ -2,15 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import ClassVar, NamedTuple
 
 import numpy as np
-from scipy import sparse
 
 from recommender.history import Items, Query
+from recommender.kept import Kept
 from recommender.sources.base import Scores
-from recommender.sources.usage import HEAD, Matrix, usage
+from recommender.sources.usage import HEAD, usage
 from recommender.types import FloatArray, IntArray
 
 TASTES = 64
@@ -56,16 +55,6 @@ class Attributes:
         return np.where(self.tokens[at] == tokens, self.weight[at], self.new).astype(np.float32)
 
 
-def token_matrix(items: Items) -> tuple[IntArray, Matrix]:
-    """The distinct tokens, ascending, and which item has which: items x tokens, 1 where it has it."""
-    vocabulary, column = np.unique(items.tokens, return_inverse=True)
-    ones = np.ones(items.tokens.size, np.float32)
-    matrix = sparse.csr_array((ones, column, items.token_starts), shape=(items.codes.size, vocabulary.size))
-    matrix.sum_duplicates()
-    matrix.data[:] = 1
-    return vocabulary, matrix
-
-
 class _Rows(NamedTuple):
     """A sparse matrix by rows, as in scipy's CSR."""
 
@@ -74,16 +63,32 @@ class _Rows(NamedTuple):
     weight: FloatArray
 
 
-@lru_cache(maxsize=4)  # a live catalogue serves many requests; both arguments are immutable and hash by identity
 def described_by(source: Attributes, items: Items) -> tuple[_Rows, _Rows]:
+    """`_describe`, kept with the items."""
+    known = _described(items)
+    return known[source] if source in known else known.setdefault(source, _describe(source, items))
+
+
+def _describe(source: Attributes, items: Items) -> tuple[_Rows, _Rows]:
     """Items x tokens, each row of length 1, and its transpose."""
-    vocabulary, matrix = token_matrix(items)
-    weighted = sparse.csr_array(matrix @ sparse.diags_array(source.weight_of(vocabulary)))
-    norm = np.sqrt(np.asarray(weighted.power(2).sum(axis=1)))
-    inverse = np.divide(1, norm, out=np.zeros_like(norm), where=norm > 0)
-    described = sparse.csr_array(sparse.diags_array(inverse) @ weighted)
-    return _rows(described), _rows(sparse.csr_array(described.T))
+    vocabulary, token = np.unique(items.tokens, return_inverse=True)
+    item, weight = (
+        np.repeat(np.arange(items.codes.size), np.diff(items.token_starts)),
+        source.weight_of(vocabulary)[token],
+    )
+    norm = np.sqrt(np.bincount(item, weight**2, items.codes.size)).astype(np.float32)
+    heard = weight > 0
+    item, token = item[heard], token[heard]
+    weight = weight[heard] / norm[item]
+    order = np.argsort(token, kind="stable")
+    by_item = _Rows(_starts(item, items.codes.size), token, weight)
+    return by_item, _Rows(_starts(token, vocabulary.size), item[order], weight[order])
 
 
-def _rows(matrix: Matrix) -> _Rows:
-    return _Rows(matrix.indptr.astype(np.int64), matrix.indices.astype(np.int64), matrix.data.astype(np.float32))
+_described: Kept[Items, dict[Attributes, tuple[_Rows, _Rows]]] = Kept(lambda _: {})
+"""What sources make of the items; a live catalogue serves many questions."""
+
+
+def _starts(row: IntArray, rows: int) -> IntArray:
+    """Where each row begins, of cells whose rows these are; and the end."""
+    return np.concatenate([[0], np.cumsum(np.bincount(row, minlength=rows))])

@@ -46,7 +46,7 @@ class Factors:
             return [self._score_few(query) for query in queries]
         customers = np.array([self._customer(query) for query in queries], np.float32).reshape(-1, self.gram.shape[0])
         return [
-            scaled(values, query.items.codes.size)
+            scaled([values], query.items.codes.size)
             for query, values in zip(queries, products(self.factors, customers), strict=True)
         ]
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from recommender.history import Query
-from recommender.scan import products
+from recommender.scan import products_of_both
 from recommender.sources.base import Scores
 from recommender.sources.usage import scaled, usage
 from recommender.types import FloatArray
@@ -38,8 +38,8 @@ class Graph:
         customers = np.array([self._customer(query) for query in queries], np.float32).reshape(
             len(queries), self.used.shape[1]
         )
-        near, far = products(self.found, customers), products(self.region, customers @ self.spread)
-        return [scaled(np.stack(pair), query.items.codes.size) for query, *pair in zip(queries, near, far, strict=True)]
+        near, far = products_of_both(self.found, customers, self.region, customers @ self.spread)
+        return [scaled(pair, query.items.codes.size) for query, *pair in zip(queries, near, far, strict=True)]
 
     def _customer(self, query: Query) -> FloatArray:
         rows, weight = usage(query, self.used.shape[0])

@@ -17,7 +17,6 @@ from functools import lru_cache
 from typing import ClassVar
 
 import numpy as np
-from scipy import sparse
 
 from recommender.history import Query
 from recommender.sources.base import Scores
@@ -100,6 +99,8 @@ def _found(ascending: IntArray, codes: IntArray) -> IntArray:
 @lru_cache(maxsize=8)  # immutable, and hashed by identity
 def _rows(text: Text) -> Matrix:
     """Known items x tokens, rows of length 1."""
+    from scipy import sparse
+
     columns = sparse.csc_array(
         (np.repeat(text.weight, np.diff(text.starts)), text.item, text.starts), shape=(text.norm.size, text.key.size)
     )

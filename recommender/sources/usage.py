@@ -1,16 +1,19 @@
 """What the collaborative sources share: customers as weights over items, and one scale for all scores."""
 
-from typing import TypeAlias, cast
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
 
 from recommender.counting import ALIKE
 from recommender.features import used
 from recommender.history import Query
 from recommender.sources.base import Scores
 from recommender.types import FloatArray, IntArray
+
+if TYPE_CHECKING:
+    from scipy import sparse  # 17 MB, which answers need in none of their ways but one
 
 Matrix: TypeAlias = "sparse.csr_array[np.float32, tuple[int, int]]"
 Places: TypeAlias = "npt.NDArray[np.int32] | IntArray"
@@ -49,14 +52,17 @@ def _weights(query: Query) -> tuple[IntArray, FloatArray]:
     )
 
 
-def scaled(values: FloatArray, size: int) -> Scores:
-    """The scores of the known items, shape (known,) or (columns, known), each column on the common scale.
+def scaled(columns: Sequence[FloatArray], size: int) -> Scores:
+    """The scores of the known items, each column of shape (known,), on the common scale.
 
     Later items, up to `size`, get 0.
     """
     from recommender.kernels.linear import scale
 
-    return on_scale(scale(values.reshape(-1, values.shape[-1]), size, HEAD))
+    full: FloatArray = np.empty((len(columns), size), np.float32)
+    for row, values in enumerate(columns):
+        scale(values, HEAD, full[row])
+    return on_scale(full)
 
 
 def on_scale(values: FloatArray) -> Scores:

@@ -36,4 +36,4 @@ class Vectors:
     def _score(self, query: Query) -> Scores:
         rows, weight = usage(query, self.vectors.shape[0])
         customer = np.asarray(weight @ self.vectors[rows], np.float32)
-        return scaled(products(self.vectors, customer[None])[0], query.items.codes.size)
+        return scaled([*products(self.vectors, customer[None])], query.items.codes.size)

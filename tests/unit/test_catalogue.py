@@ -2,8 +2,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from recommender.catalogue import Catalogue, Chain, respliced, tokens_of
+from recommender.catalogue import Catalogue, Chain, gathered, respliced, tokens_of
+from recommender.history import Items
 from recommender.stores.base import Item
 from recommender.stores.memory import MemoryStore
 from recommender.types import IntArray, Kind, code64, codes64
@@ -49,6 +52,17 @@ def test_a_change_of_the_catalogue_is_there_after_a_refresh() -> None:
     assert shown(catalogue) == {"b"}
 
 
+def test_what_is_worked_out_of_the_items_stays_where_only_their_availability_changes() -> None:
+    store = store_with(content("a"))
+    catalogue = Catalogue(store.items, {Kind.CONTENT: (codes64(["a"]), ["a"])})
+    before = catalogue.shelf(Kind.CONTENT)
+    store.items.put([Item("a", Kind.CONTENT, available=False)])
+    catalogue.refresh()
+    assert shown(catalogue) == set()
+    assert catalogue.shelf(Kind.CONTENT).items is before.items
+    assert before.available.tolist() == [True]
+
+
 def test_a_deleted_item_leaves_also_where_a_model_knows_it() -> None:
     store = store_with(content("a"))
     catalogue = Catalogue(store.items, {Kind.CONTENT: (codes64(["a"]), ["a"])})
@@ -77,6 +91,65 @@ def test_an_item_that_comes_back_as_another_kind_is_on_that_shelf_alone(
     catalogue.refresh()
     assert shown(catalogue) == {"a"}
     assert shown(catalogue, Kind.FEATURE) == set()
+
+
+NAMES = "abcdef"
+OPENS = {"available_from": "2026-01-01"}
+changes = st.lists(
+    st.tuples(
+        st.sampled_from(NAMES), st.sampled_from(Kind), st.booleans(), st.sampled_from([None, OPENS, {"topic": "x"}])
+    ),
+    max_size=12,
+)
+
+
+def model_of(ids: str) -> dict[Kind, tuple[IntArray, Sequence[str]]]:
+    """A model that was trained on these items as content, and on some others as features."""
+    parts = {Kind.CONTENT: sorted(ids, key=code64), Kind.FEATURE: sorted({"a", "b"} - set(ids), key=code64)}
+    return {kind: (codes64(part), part) for kind, part in parts.items()}
+
+
+@given(changes, changes, st.sets(st.sampled_from(NAMES)), st.sets(st.sampled_from(NAMES)))
+def test_a_catalogue_that_goes_on_from_another_models_is_as_one_that_begins_anew(
+    first: list[tuple[str, Kind, bool, dict[str, object] | None]],
+    then: list[tuple[str, Kind, bool, dict[str, object] | None]],
+    before: set[str],
+    after: set[str],
+) -> None:
+    store = MemoryStore(())
+    earlier = Catalogue(store.items, model_of("".join(before)))
+    models = model_of("".join(after))
+    went_on = earlier
+    for part in (first, then):
+        for name, kind, put, attributes in part:
+            if put:
+                store.items.delete(name)
+                store.items.put([Item(name, kind, name, attributes, available=attributes is None or name < "c")])
+            else:
+                store.items.delete(name)
+            went_on.refresh()
+        went_on = went_on if went_on is not earlier else Catalogue(store.items, models, before=earlier)
+    anew = Catalogue(store.items, models)
+    for kind in Kind:
+        one, other = went_on.shelf(kind), anew.shelf(kind)
+        assert list(one.items.ids) == list(other.items.ids)
+        known = [np.flatnonzero(shelf.available).tolist() for shelf in (one, other)]
+        assert known[0] == known[1]
+        assert one.open(0).tolist() == other.open(0).tolist()
+        assert [tokens_at(one.items, at) for at in known[0]] == [tokens_at(other.items, at) for at in known[0]]
+
+
+def tokens_at(items: Items, at: int) -> list[int]:
+    tokens: list[int] = items.tokens[items.token_starts[at] : items.token_starts[at + 1]].tolist()
+    return tokens
+
+
+def test_rows_that_are_gathered_lie_end_to_end_and_minus_one_is_an_empty_row() -> None:
+    starts, values = np.array([0, 2, 2, 5]), np.array([1, 2, 3, 4, 5])
+    begins, found = gathered(starts, values, np.array([2, -1, 0, 1]))
+    assert (begins.tolist(), found.tolist()) == ([0, 3, 3, 5, 5], [3, 4, 5, 1, 2])
+    begins, found = gathered(starts[:1], values[:0], np.array([-1]))
+    assert (begins.tolist(), found.tolist()) == ([0, 0], [])
 
 
 def test_tokens_lie_beside_their_items_trained_or_late() -> None:

@@ -87,7 +87,7 @@ def test_a_sum_of_rows_is_a_matrix_product() -> None:
 
 def test_scores_are_in_units_from_the_best_to_the_hundredth() -> None:
     values = np.random.default_rng(1).permutation(5_000).astype(np.float32)
-    found = scaled(values, 5_001).values[0]
+    found = scaled([values], 5_001).values[0]
     assert found.max() - np.sort(found)[-HEAD] == pytest.approx(1)
     assert found[5_000] == 0
 
@@ -95,7 +95,7 @@ def test_scores_are_in_units_from_the_best_to_the_hundredth() -> None:
 def test_where_few_score_above_zero_the_best_is_one() -> None:
     values = np.zeros(5_000, np.float32)
     values[[3, 8]] = 2, 4
-    assert scaled(values, 5_000).values[0][[3, 8]].tolist() == [0.5, 1]
+    assert scaled([values], 5_000).values[0][[3, 8]].tolist() == [0.5, 1]
 
 
 def test_popularity_is_the_log_share_of_uses_less_returns() -> None:
@@ -179,7 +179,9 @@ def test_a_use_of_what_everybody_uses_is_worth_less_as_much_in_the_fit_as_in_an_
     rows, none = used[[0]].indices.astype(np.int64), np.zeros(0, np.int64)
     query = Query(items, History(rows, rows, rows, rows, none, none), Context(now=0))
     customer = found.fold_in(rows, found.worth[rows])
-    assert found.score([query])[0].values[0] == pytest.approx(scaled(found.factors @ customer, 12).values[0], abs=1e-5)
+    assert found.score([query])[0].values[0] == pytest.approx(
+        scaled([found.factors @ customer], 12).values[0], abs=1e-5
+    )
 
 
 def test_few_used_items_are_folded_in_as_many_are_and_as_before_the_inverse_was_kept() -> None:

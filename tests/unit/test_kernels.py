@@ -45,6 +45,12 @@ def test_codes_are_found_where_they_stand_and_others_nowhere(codes: set[int], ot
     assert all(past.position(table, known, code) == -1 for code in others - codes)
 
 
+@given(st.lists(st.sampled_from([-np.inf, -1.0, 0.0, 0.5, 2.0]), min_size=1, max_size=40), st.integers(1, 40))
+def test_the_kth_largest_is_where_sorting_would_put_it(values: list[float], k: int) -> None:
+    k = min(k, len(values))
+    assert choose.largest(np.array(values), k) == sorted(values, reverse=True)[k - 1]
+
+
 @pytest.mark.parametrize("size", [3, 10_000])
 def test_few_uses_among_many_items_have_the_same_places_as_among_few(size: int) -> None:
     at, place, older = past.places(np.array([2, 0, 2]), np.array([1]), size)
@@ -53,7 +59,7 @@ def test_few_uses_among_many_items_have_the_same_places_as_among_few(size: int) 
 
 def test_scores_of_more_items_than_there_are_are_refused() -> None:
     with pytest.raises(ValueError, match="more items than there are"):
-        linear.scale(np.ones((1, 5), np.float32), 4, 100)
+        linear.scaled(np.ones(5, np.float32), 4, 100)
 
 
 def test_factors_that_do_not_fit_their_inverse_are_refused() -> None:

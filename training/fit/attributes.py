@@ -4,8 +4,9 @@ import numpy as np
 from scipy import sparse
 
 from recommender.history import Items
-from recommender.sources.attributes import Attributes, token_matrix
+from recommender.sources.attributes import Attributes
 from recommender.sources.usage import Matrix
+from recommender.types import IntArray
 from training.fit.matrix import total
 
 PRIOR_PAIRS = 10.0
@@ -31,3 +32,13 @@ def fit_attributes(counts: Matrix, items: Items) -> Attributes:
     lift = (together + PRIOR_PAIRS * PRIOR_LIFT) / (by_chance + PRIOR_PAIRS)
     weight = np.maximum(np.log(lift), 0).astype(np.float32)
     return Attributes(vocabulary, weight, np.array(np.log(PRIOR_LIFT), np.float32))
+
+
+def token_matrix(items: Items) -> tuple[IntArray, Matrix]:
+    """The distinct tokens, ascending, and which item has which: items x tokens, 1 where it has it."""
+    vocabulary, column = np.unique(items.tokens, return_inverse=True)
+    ones = np.ones(items.tokens.size, np.float32)
+    matrix = sparse.csr_array((ones, column, items.token_starts), shape=(items.codes.size, vocabulary.size))
+    matrix.sum_duplicates()
+    matrix.data[:] = 1
+    return vocabulary, matrix

@@ -1,0 +1,30 @@
+"""What is worked out of an object that never changes: once, and kept as long as the object lives."""
+
+import weakref
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Kept(Generic[K, V]):
+    """A function of one object, which goes by the object's identity. What it returns must not hold the object.
+
+    A cache of the last few would hold on to models and catalogues that nothing else does, and let go of them in the
+    midst of a customer's question.
+    """
+
+    def __init__(self, work: Callable[[K], V]) -> None:
+        self._work = work
+        self._known: dict[int, tuple[weakref.ref[K], V]] = {}
+
+    def __call__(self, of: K) -> V:
+        key = id(of)
+        known = self._known.get(key)
+        if known is None or known[0]() is not of:
+            known = self._known[key] = weakref.ref(of, lambda _: self._known.pop(key, None)), self._work(of)
+        return known[1]
+
+    def __len__(self) -> int:
+        return len(self._known)
