@@ -33,9 +33,13 @@ class Kin:
         It is the mean of all known items, from which the kin move it as far as they are like it.
         """
         mean = values.mean(axis=-1, keepdims=True)
-        moved = np.einsum("...lk,lk->...l", values[..., self.at] - mean[..., None], self.weight)
-        lent: FloatArray = mean + moved
+        lent: FloatArray = mean + self.moved(values, mean)
         return lent
+
+    def moved(self, values: FloatArray, mean: FloatArray) -> FloatArray:
+        """Shape (..., late): how far the kin move each late item from the mean, shape (..., 1)."""
+        moved: FloatArray = np.einsum("...lk,lk->...l", values[..., self.at] - mean[..., None], self.weight)
+        return moved
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)

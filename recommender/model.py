@@ -120,6 +120,7 @@ def model_arrays(model: Model) -> Arrays:
         owners["ranker"] = {"weights": part.ranker.weights} | _parts_of("layer", part.ranker.layer)
         owners["ranker"] |= _parts_of("growth", part.ranker.growth)
         owners["ranker"] |= {} if part.ranker.sharpness is None else {"sharpness": part.ranker.sharpness}
+        owners["ranker"] |= {} if part.ranker.reach is None else {"reach": part.ranker.reach}
         owners["counting"] = {f.name: getattr(part.counting, f.name) for f in fields(Counting) if part.counting}
         arrays |= {f"{kind}.{owner}.{field}": own[field] for owner, own in owners.items() for field in own}
     return arrays
@@ -220,8 +221,9 @@ def _ranker(trained: tuple[str, ...], learned: Arrays, columns: tuple[str, ...])
     if not 1 <= rows <= ROWS or weights.shape[1] != len(trained):
         raise ValueError("the ranker's weights are not one row per situation and one column per name")
     layer, sharpness, growth = _layer(learned, len(trained)), _sharpness(learned), _growth(learned, len(trained))
+    reach = _reach(learned, len(trained))
     if trained == columns and rows in (1, ROWS) and (layer is None or layer.bias.shape[0] == ROWS):
-        return Ranker(columns, weights, layer, sharpness, growth)
+        return Ranker(columns, weights, layer, sharpness, growth, reach)
     at = np.array([columns.index(name) for name in trained], np.int64)
     moved = _moved(weights.T, at, len(columns)).T
     if layer is not None:
@@ -229,8 +231,10 @@ def _ranker(trained: tuple[str, ...], learned: Arrays, columns: tuple[str, ...])
         layer = replace(layer, into=_moved(layer.into, at, len(columns)), bias=bias)
     if growth is not None:
         growth = replace(growth, slope=_moved(growth.slope[:, None], at, len(columns))[:, 0])
+    if reach is not None:
+        reach = 1 + _moved(reach[:, None] - 1, at, len(columns))[:, 0]
     moved = moved if rows == 1 else _moved(moved, np.arange(rows), ROWS)
-    return Ranker(columns, moved, layer, sharpness, growth)
+    return Ranker(columns, moved, layer, sharpness, growth, reach)
 
 
 def _moved(table: FloatArray, at: IntArray, size: int) -> FloatArray:
@@ -248,6 +252,16 @@ def _sharpness(learned: Arrays) -> FloatArray | None:
     if sharpness.shape != SURE.shape or not bool(((sharpness > 0) & np.isfinite(sharpness)).all()):
         raise ValueError("the ranker's sharpness is not one positive factor for each probability")
     return sharpness
+
+
+def _reach(learned: Arrays, columns: int) -> FloatArray | None:
+    """How far what is said of late items reaches; None where that was not learned."""
+    if "reach" not in learned:
+        return None
+    reach = np.asarray(learned["reach"], np.float32)
+    if reach.shape != (columns,) or not bool(((reach >= 0) & np.isfinite(reach)).all()):
+        raise ValueError("the ranker's reach is not one factor of 0 or more for each column")
+    return reach
 
 
 def _parts_of(name: str, part: Layer | Growth | None) -> Arrays:

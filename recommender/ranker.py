@@ -69,6 +69,8 @@ class Ranker:
     layer: what columns say together, where that was learned; of a stranger it says nothing.
     sharpness: how sharp scores are (sharpness.py), where that was learned; a stranger's stay as they are.
     growth: how the weights move with the length of the history, where that was learned.
+    reach: shape (columns,), >= 0, how far what is said of an item that came after training moves it from the average
+    item, where that was learned; else 1.
     """
 
     columns: tuple[str, ...]
@@ -76,6 +78,7 @@ class Ranker:
     layer: Layer | None = None
     sharpness: FloatArray | None = None
     growth: Growth | None = None
+    reach: FloatArray | None = None
 
     def weigh(self, query: Query) -> FloatArray:
         """Shape (columns,): the weights that count for this question.
@@ -176,16 +179,31 @@ class Ranker:
         return odds
 
 
-def with_lent(scores: Sequence[Scores], items: Items) -> Sequence[Scores]:
-    """The scores, where a source can say nothing of items that came after training with what it says of their kin."""
+def with_lent(scores: Sequence[Scores], items: Items, reach: FloatArray | None = None) -> Sequence[Scores]:
+    """The scores, where a source can say nothing of items that came after training with what it says of their kin.
+
+    reach: see Ranker; of sources that speak of all items.
+    """
     kin = items.kin
     if kin is None:
         return scores
-    return [_told(part.values[:, : items.known], kin, part) if part.known else part for part in scores]
+    lent = [_told(part.values[:, : items.known], kin, part) if part.known else part for part in scores]
+    if reach is None:
+        return lent
+    ends = np.cumsum([part.floor.size for part in lent])
+    return [_reaching(part, items.known, own) for part, own in zip(lent, np.split(reach, ends[:-1]), strict=True)]
 
 
 def _told(known: FloatArray, kin: Kin, part: Scores) -> Scores:
     return replace(part, values=np.concatenate([known, kin.lend(known)], axis=1))
+
+
+def _reaching(part: Scores, known: int, reach: FloatArray) -> Scores:
+    if part.at is not None:
+        return part
+    mean = part.values[:, :known].mean(axis=1, keepdims=True)
+    late = mean + reach[:, None] * (part.values[:, known:] - mean)
+    return replace(part, values=np.concatenate([part.values[:, :known], late], axis=1))
 
 
 FEW = 4_096
@@ -257,7 +275,7 @@ class Seen:
 def seen_by(ranker: Ranker, query: Query, scores: Sequence[Scores]) -> Seen:
     seen = query.memo.get("seen")
     if not isinstance(seen, Seen) or seen.ranker is not ranker:
-        parts = together(with_lent(scores, query.items), query.items.codes.size)
+        parts = together(with_lent(scores, query.items, ranker.reach), query.items.codes.size)
         met, layer = singled_out(parts), None if is_stranger(query) else ranker.layer
         values, _ = laid(parts, met)
         if layer is None:

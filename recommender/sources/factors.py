@@ -44,6 +44,9 @@ class Factors:
     def score(self, queries: Sequence[Query]) -> list[Scores]:
         if self.factors.shape[0] <= FEW and self.inverse.size:
             return [self._score_few(query) for query in queries]
+        return self._by_customers(queries)
+
+    def _by_customers(self, queries: Sequence[Query]) -> list[Scores]:
         customers = np.array([self._customer(query) for query in queries], np.float32).reshape(-1, self.gram.shape[0])
         return [
             scaled([values], query.items.codes.size)
@@ -51,10 +54,15 @@ class Factors:
         ]
 
     def _score_few(self, query: Query) -> Scores:
-        """The same without a customer's factors: they are a sum of items', whose products are at hand."""
+        """The same without a customer's factors: they are a sum of items', whose products are at hand.
+
+        It takes as many equations as there are used items; where these are more than factors, those are solved for.
+        """
         from recommender.kernels.linear import scores_among
 
         rows, weight = self._used(query)
+        if rows.size > self.inverse.shape[0]:
+            return self._by_customers([query])[0]
         size = query.items.codes.size
         return on_scale(scores_among(products_of(self), rows, weight * self.alpha, size, HEAD))
 

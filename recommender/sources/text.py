@@ -18,7 +18,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from recommender.history import Query
+from recommender.history import Kin, Query
 from recommender.sources.base import Scores
 from recommender.sources.usage import Matrix, Places, usage
 from recommender.top import best
@@ -65,10 +65,7 @@ class Text:
         if kin is None:
             return _SILENT
         values = np.zeros((1, query.items.codes.size), np.float32)
-        uses = np.zeros(query.items.known, np.float32)
-        rows, weight = usage(query, query.items.known)
-        uses[rows] = weight
-        values[0, query.items.known :] = (uses[kin.at] * kin.weight).sum(axis=1)
+        values[0, query.items.known :] = uses_of(kin, query)
         return Scores(values, None, _ZERO)
 
     def kin(self, tokens: IntArray) -> tuple[IntArray, FloatArray]:
@@ -86,6 +83,15 @@ class Text:
         among = np.asarray((texts @ texts.T).toarray(), np.float32)
         solved = np.linalg.solve(among + RIDGE * np.eye(near.size, dtype=np.float32), alike[near])
         return near[solved > 0], solved[solved > 0].astype(np.float32)
+
+
+def uses_of(kin: Kin, query: Query) -> FloatArray:
+    """Shape (late,): how much of each late item's kin the customer used."""
+    uses = np.zeros(query.items.known, np.float32)
+    rows, weight = usage(query, query.items.known)
+    uses[rows] = weight
+    total: FloatArray = (uses[kin.at] * kin.weight).sum(axis=1)
+    return total
 
 
 def _found(ascending: IntArray, codes: IntArray) -> IntArray:

@@ -192,6 +192,18 @@ def test_few_used_items_are_folded_in_as_many_are_and_as_before_the_inverse_was_
         np.testing.assert_allclose(found.fold_in(used, weight), before.fold_in(used, weight), rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.parametrize("few", [3, 8, 9, 40])
+def test_who_used_more_items_than_there_are_factors_is_answered_as_the_normal_equations_say(few: int) -> None:
+    found = fit_factors(random_usage(items=40), FactorSettings(factors=8, iterations=3), threads=1)
+    used, none = np.arange(few), np.zeros(0, np.int64)
+    items = Items(np.arange(40), 40, [""] * 40, np.zeros(41, np.int64), none)
+    query = Query(items, History(used, used, used, used, none, none), Context(now=0))
+    own, confidence = found.factors[used].astype(np.float64), (found.worth[used] * found.alpha).astype(np.float64)
+    normal = found.gram + (own.T * (confidence - 1)) @ own
+    wanted = scaled((found.factors @ np.linalg.solve(normal, confidence @ own)).astype(np.float32), 40).values[0]
+    np.testing.assert_allclose(found.score([query])[0].values[0], wanted, atol=2e-5)
+
+
 def test_a_token_weighs_what_it_gathers_and_one_of_all_items_nothing() -> None:
     everywhere, sweet, torn = map(code64, ("shop=ours", "taste=sweet", "label=red"))
     tokens = {"apple": [everywhere, sweet], "date": [everywhere, sweet], "bread": [everywhere, torn]}

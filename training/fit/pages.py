@@ -18,10 +18,12 @@ from recommender.history import Items
 from recommender.model import column_names, weights_by_hand
 from recommender.ranker import ROWS, Ranker
 from recommender.sources.base import Source
-from recommender.types import DAY, IntArray, is_use
+from recommender.types import DAY, BoolArray, IntArray, is_use
 from training.dataset import Log
 from training.fit.ranker import fit_weights
+from training.fit.reach import Lent, fit_reach, folds_of, lent_pages
 from training.fit.replay import Replay, joined, replay_log, steps
+from training.fit.text import reach_new
 from training.questions import Asked, pages
 
 SHARE = 0.2
@@ -71,18 +73,22 @@ def fit_pages(log: Log, items: Items, fit: Fit, seed: int) -> tuple[tuple[Source
     it, .262 with weights by situation).
     """
     rng = np.random.default_rng(seed)
-    found = windows(log, items)
+    found, folds = windows(log, items), folds_of(items, np.random.default_rng(seed))
     replays: list[Replay] = []
+    lent: list[Lent] = []
     for window in found:
-        asked = _known_customers(_pages(log, items, window, PAGES // len(found), rng))
-        asked += _known_customers(steps(log, items, _events(log, items, window, len(asked), rng)))
+        pages_ = _known_customers(_pages(log, items, window, PAGES // len(found), rng))
+        asked = pages_ + _known_customers(steps(log, items, _events(log, items, window, len(pages_), rng)))
         if asked:
-            sources = fit(log.select(log.events["time"] < window.since))
+            earlier = log.select(log.events["time"] < window.since)
+            sources = fit(earlier)
             replays.append(replay_log(items, sources, asked, rng))
+            lent += lent_pages(folds, sources, pages_, _used_in(earlier, items))
     sources = fit(log)
     if not replays:
         return sources, Ranker(column_names(sources), weights_by_hand(sources))
-    return sources, Ranker(column_names(sources), fit_weights(joined(replays), ROWS))
+    ranker = Ranker(column_names(sources), fit_weights(joined(replays), ROWS))
+    return sources, fit_reach(reach_new(ranker), lent)
 
 
 def _known_customers(asked: Iterator[Asked]) -> list[Asked]:
@@ -100,3 +106,9 @@ def _events(log: Log, items: Items, window: Window, limit: int, rng: np.random.G
     time = log.events["time"]
     during = (time >= window.since) & (time < window.until) & is_use(log.events["type"])
     return np.sort(rng.permutation(np.flatnonzero(during & (items.positions(log.events["item"]) >= 0)))[:limit])
+
+
+def _used_in(log: Log, items: Items) -> BoolArray:
+    """Shape (n,): the items that anybody used."""
+    position = items.positions(log.events["item"][is_use(log.events["type"])])
+    return np.bincount(position[position >= 0], minlength=items.codes.size) > 0
