@@ -105,6 +105,7 @@ def _laid_out(model: KindModel, items: Items) -> Plan | None:
                 *_as(np.float32, popular.log_share),
                 _nearness(near, n),
                 products_of(taste),
+                taste.inverse.shape[0],
                 _confidence(taste, n),
                 *(part for rows in described_by(described, items) for part in rows),
             )

@@ -103,7 +103,7 @@ def _sharpen(blended: FloatArray, sharpness: FloatArray, log_odds: Weights) -> F
 
 
 @compiled(
-    "i2 j1 i1 i0 i0 i0 d1 d1 d1 d1 d1 i1 i1 i1 f1 i1 f1 d0 f1 f2 f2 f1 i1 i1 f1 i1 i1 f1 "
+    "i2 j1 i1 i0 i0 i0 d1 d1 d1 d1 d1 i1 i1 i1 f1 i1 f1 d0 f1 f2 f2 i0 f1 i1 i1 f1 i1 i1 f1 "
     "i1 f1 b1 f2 f1 f1 f2 f2 f2 f2 f1 d1 f1"
 )
 def ranked(
@@ -128,6 +128,7 @@ def ranked(
     popular: FloatArray,
     nearness: FloatArray,
     products: FloatArray,
+    most: int,
     confidence: FloatArray,
     token_starts: IntArray,
     token: IntArray,
@@ -151,7 +152,8 @@ def ranked(
 ) -> Found:
     """`rank`, of somebody with these events; see `Plan`, whose parts these are, and the loops of the sources.
 
-    nearness: shape (n, n), the neighbours' weights. columns: shape (6,), where the columns of habit and transitions
+    nearness: shape (n, n), the neighbours' weights. most: used items, as many as there are factors: for more, as many
+    equations are too many. columns: shape (6,), where the columns of habit and transitions
     begin, and those of popularity, neighbours, factors and attributes are. floor: shape (4,), of the last four.
     single: (columns,), which speak of items one by one.
     """
@@ -159,7 +161,7 @@ def ranked(
     every = np.zeros(0, np.bool_)
     uses, at, places, run, followed = recall(events, every, table, codes, RETURN, DISMISS, IMPRESSION, none, DEPTH)
     past, times, size, n = uses[0], uses[1], at.size, codes.size
-    if past.size == 0 or unusual(events):
+    if not 0 < size <= most or unusual(events):
         return Found(nothing, nothing, empty, none, empty, nothing, nothing)
     moment = now, now_week, now_channel
     own = habit(

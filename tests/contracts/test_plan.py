@@ -8,6 +8,7 @@ import pytest
 
 from recommender import ranking
 from recommender.counting import Counting
+from recommender.features import used
 from recommender.growth import Growth
 from recommender.history import Context, Items, counted
 from recommender.layer import Layer
@@ -20,11 +21,14 @@ from recommender.shelf import Shelf
 from recommender.types import DAY, EVENT, PURCHASE, RETURN, USE, VIEW, code32, code64
 from tests.contracts.test_sources import FITS
 from training.dataset import Log, items_of, log_of
+from training.fit.factors import FactorSettings, fit_factors
+from training.fit.matrix import user_items, weights_of
 
 NAMES = [f"feature-{number}" for number in range(40)]
 SOURCES = ("habit", "transitions", "popularity", "neighbours", "factors", "attributes", "text")
 FADING = Counting(np.array([VIEW]), np.array([0.3], np.float32), np.array(9, np.float32))
 CUSTOMERS, USES = 12, 60
+FACTORS = FactorSettings(factors=30, regularisation=1.0)
 NOW = Context(2 * USES * DAY, 60, code32("web"))
 
 
@@ -51,7 +55,8 @@ def model_of(known: Items, seed: int, *, layer: bool, rows: int, growth: bool, s
     rng = np.random.default_rng(seed)
     profiles = [events(100 + customer, USES).events for customer in range(CUSTOMERS)]
     log: Log = log_of(np.repeat(np.arange(CUSTOMERS), USES), np.concatenate(profiles))
-    sources = tuple(FITS[name](log, known) for name in SOURCES)
+    fits = FITS | {"factors": lambda log, of: fit_factors(weights_of(user_items(log, of)), FACTORS, threads=1)}
+    sources = tuple(fits[name](log, known) for name in SOURCES)
     columns = column_names(sources)
 
     def table(*shape: int) -> np.ndarray:
@@ -87,9 +92,9 @@ def test_both_ways_come_to_the_same(
     known = items(counting)
     shelf = Shelf(known, np.ones(len(NAMES), np.bool_))
     model = model_of(known, 3, layer=layer, rows=rows, growth=growth, sharp=sharp)
-    for seed, size in enumerate([1, 2, 3, 5, 40, 300]):
+    for seed, size in enumerate([1, 2, 3, 5, 12, 40, 300]):
         short, usual = both(shelf, model, events(seed, size, of=3 if size == 5 else len(NAMES)), monkeypatch)
-        assert (short.short is None) is (usual.query.history.item.size == 0)
+        assert (short.short is not None) is (0 < used(usual.query).at.size <= FACTORS.factors)
         assert usual.short is None
         assert short.blended == pytest.approx(usual.blended, abs=1e-4)
         assert short.score == pytest.approx(usual.score, abs=1e-5)

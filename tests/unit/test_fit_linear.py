@@ -15,7 +15,7 @@ from recommender.ranker import Ranker
 from recommender.settings import Training
 from recommender.sources.popularity import Popularity
 from recommender.sources.usage import HEAD, Matrix, scaled, usage
-from recommender.types import DAY, DISMISS, EVENT, RETURN, USE, Kind, code64
+from recommender.types import DAY, DISMISS, EVENT, RETURN, USE, FloatArray, Kind, code64
 from training.dataset import Log, items_of, log_of
 from training.fit.attributes import fit_attributes
 from training.fit.blend import Pool, fit_blend, page_quality
@@ -200,7 +200,8 @@ def test_who_used_more_items_than_there_are_factors_is_answered_as_the_normal_eq
     query = Query(items, History(used, used, used, used, none, none), Context(now=0))
     own, confidence = found.factors[used].astype(np.float64), (found.worth[used] * found.alpha).astype(np.float64)
     normal = found.gram + (own.T * (confidence - 1)) @ own
-    wanted = scaled((found.factors @ np.linalg.solve(normal, confidence @ own)).astype(np.float32), 40).values[0]
+    product: FloatArray = (found.factors @ np.linalg.solve(normal, confidence @ own)).astype(np.float32)
+    wanted = scaled([product], 40).values[0]
     np.testing.assert_allclose(found.score([query])[0].values[0], wanted, atol=2e-5)
 
 
