@@ -95,7 +95,7 @@ class Ranker:
 
     def blend(self, query: Query, scores: Sequence[Scores]) -> FloatArray:
         """Shape (n,): the score of every item of the question, higher is better. One Scores per source."""
-        from recommender.kernels.blend import add_singled
+        from recommender.kernels.blend import add_singled, add_whole
 
         weight = self.weigh(query)
         seen = seen_by(self, query, scores)
@@ -103,7 +103,7 @@ class Ranker:
         column = 0
         for part in seen.scores:
             if part.at is None:
-                total += weight[column : column + part.floor.size] @ part.values
+                add_whole(total, part.values, weight[column : column + part.floor.size])
             column += part.floor.size
         add_singled(total, seen.met, seen.values, weight, singles(seen.scores), seen.way, seen.start, seen.out)
         late, owed = self._owed(query, seen, weight)
@@ -174,7 +174,8 @@ class Ranker:
         """The softmax of blended scores: shape (n,), adds up to 1."""
         if blended.size == 0:
             return blended
-        odds: FloatArray = np.exp(blended - np.maximum.reduce(blended))
+        odds: FloatArray = blended - np.maximum.reduce(blended)
+        np.exp(odds, out=odds)
         odds /= np.add.reduce(odds)
         return odds
 

@@ -114,6 +114,14 @@ def lifts(way: FloatArray, start: FloatArray, out: FloatArray) -> FloatArray:
     return found
 
 
+@compiled("F1 f2 f1")
+def add_whole(total: FloatArray, values: FloatArray, weight: FloatArray) -> None:
+    """Add to the scores of all items the weighted sum of some columns; values: shape (columns, n)."""
+    for column in range(weight.size):
+        for at in range(total.size):
+            total[at] += weight[column] * values[column, at]
+
+
 @compiled("F1 i1 f2 f1 b1 f2 f1 f1")
 def add_singled(
     total: FloatArray,

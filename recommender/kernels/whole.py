@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from recommender.features import DEPTH, ORDERS, Weights
-from recommender.kernels.blend import add_singled, factor, silences, situated, stand, ways
+from recommender.kernels.blend import add_singled, add_whole, factor, silences, situated, stand, ways
 from recommender.kernels.choose import best
 from recommender.kernels.compiled import compiled
 from recommender.kernels.habit import habit
@@ -186,8 +186,7 @@ def ranked(
     if out.size:
         start, way = stand(bias, rows, last, past[past.size - 1]), ways(values, into, item, met)
     blended = np.zeros(n, np.float32)
-    for source in range(whole.shape[0]):
-        blended += weight[columns[2 + source]] * whole[source]
+    add_whole(blended, whole, weight[columns[2:]])
     add_singled(blended, met, values, weight, single, way, start, out)
     return Found(blended, _sharpen(blended, sharpness, log_odds), whole, met, values, start, weight)
 
