@@ -1,8 +1,8 @@
 """A kind's model laid out for one compiled call: the short way of a question that is nothing unusual.
 
-It is there for a model of features, made of the usual sources, over items that it was all trained on. Whatever else
-there is (a stranger, something returned, uses that are only counted, an item that came later) is asked source by
-source; a law holds both ways to the same answer.
+It is there for a model of features, made of the usual sources, over items that it was all trained on. Whoever used
+nothing lately, or more items than there are factors, is answered source by source, and so is everybody while there are
+items that came later; a law holds both ways to the same answer.
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recommender.counting import ALIKE, Counting
-from recommender.history import Context, Items, index_of
+from recommender.history import Context, Items, events_of, older
 from recommender.model import KindModel
 from recommender.profile import Profile
 from recommender.ranker import OWN, ROWS, Ranker
@@ -27,7 +27,7 @@ from recommender.sources.neighbours import Neighbours
 from recommender.sources.popularity import Popularity
 from recommender.sources.text import Text
 from recommender.sources.transitions import DISCOUNTS, PACES, Transitions
-from recommender.types import EVENT, BoolArray, FloatArray, IntArray
+from recommender.types import BoolArray, FloatArray, IntArray
 
 if TYPE_CHECKING:
     from recommender.kernels.whole import Found
@@ -54,11 +54,8 @@ class Plan:
         """What `rank` comes to; None where it has to be asked source by source."""
         from recommender.kernels.whole import ranked
 
-        if profile.counts.size:
-            return None
-        words = np.ascontiguousarray(profile.events).view(np.int64).reshape(-1, EVENT.itemsize // 8)
-        index = index_of(self.items)
-        found = ranked(words, index, self.items.codes, context.now, context.week, context.channel, *self.arguments)
+        events, moment = events_of(profile, self.items)[:4], (context.now, context.week, context.channel)
+        found = ranked(*events, *older(profile, self.items), *moment, *self.arguments)
         return found if found.blended.size else None
 
     def loudest(self, found: "Found", asked: IntArray, rivals: int, least: float) -> IntArray:

@@ -24,8 +24,6 @@ from recommender.sources.transitions import ALIKE, BASE, FAINT, LEAN, LONGEST, S
 from recommender.sources.usage import HEAD
 from recommender.types import DISMISS, IMPRESSION, RETURN, BoolArray, FloatArray, IntArray
 
-_HIGH = 32
-
 
 class Found(NamedTuple):
     """What a question comes to; all empty where it has to be asked in the usual way.
@@ -41,15 +39,6 @@ class Found(NamedTuple):
     values: FloatArray
     start: FloatArray
     weight: FloatArray
-
-
-@compiled("i2")
-def unusual(events: Words) -> bool:
-    """Whether something was returned, which takes back uses of before."""
-    found = False
-    for at in range(events.shape[0]):
-        found |= events[at, 3] >> _HIGH == RETURN
-    return found
 
 
 @compiled("f2 i1 f1 f1 d0")
@@ -103,13 +92,17 @@ def _sharpen(blended: FloatArray, sharpness: FloatArray, log_odds: Weights) -> F
 
 
 @compiled(
-    "i2 j1 i1 i0 i0 i0 d1 d1 d1 d1 d1 i1 i1 i1 f1 i1 f1 d0 f1 f2 f2 i0 f1 i1 i1 f1 i1 i1 f1 "
+    "i2 b1 j1 i1 i1 i1 i1 i0 i0 i0 d1 d1 d1 d1 d1 i1 i1 i1 f1 i1 f1 d0 f1 f2 f2 i0 f1 i1 i1 f1 i1 i1 f1 "
     "i1 f1 b1 f2 f1 f1 f2 f2 f2 f2 f1 d1 f1"
 )
 def ranked(
     events: Words,
+    kept: BoolArray,
     table: Places,
     codes: IntArray,
+    older: IntArray,
+    older_count: IntArray,
+    older_type: IntArray,
     now: int,
     now_week: int,
     now_channel: int,
@@ -152,24 +145,27 @@ def ranked(
 ) -> Found:
     """`rank`, of somebody with these events; see `Plan`, whose parts these are, and the loops of the sources.
 
-    nearness: shape (n, n), the neighbours' weights. most: used items, as many as there are factors: for more, as many
-    equations are too many. columns: shape (6,), where the columns of habit and transitions
-    begin, and those of popularity, neighbours, factors and attributes are. floor: shape (4,), of the last four.
-    single: (columns,), which speak of items one by one.
+    events, kept, table, codes: see `events_of`; older, older_count, older_type: `older`. nearness: shape (n, n), the
+    neighbours' weights. most: used items, as many as there are factors: for more, as many equations are too many.
+    columns: shape (6,), where the columns of habit and transitions begin, and those of popularity, neighbours, factors
+    and attributes are. floor: shape (4,), of the last four. single: (columns,), which speak of items one by one.
     """
     none, nothing, empty = np.zeros(0, np.int64), np.zeros(0, np.float32), np.zeros((0, 0), np.float32)
-    every = np.zeros(0, np.bool_)
-    uses, at, places, run, followed = recall(events, every, table, codes, RETURN, DISMISS, IMPRESSION, none, DEPTH)
+    uses, at, both, run, followed = recall(events, kept, table, codes, RETURN, DISMISS, IMPRESSION, older, DEPTH)
     past, times, size, n = uses[0], uses[1], at.size, codes.size
-    if not 0 < size <= most or unusual(events):
+    places, older_places = both[: past.size], both[past.size :]
+    if past.size == 0 or size > most:
         return Found(nothing, nothing, empty, none, empty, nothing, nothing)
     moment = now, now_week, now_channel
+    before = older_places, older_count
     own = habit(
-        places, size, none, none, times, uses[2], uses[3], *moment, by_use, by_time, alike, VISIT, OFTEN, MOST_REST
+        places, size, *before, times, uses[2], uses[3], *moment, by_use, by_time, alike, VISIT, OFTEN, MOST_REST
     )
     mine = own_steps(places, size, past, run, ORDERS, paces, discounts, BASE, LEAN, FAINT, LONGEST, ALIKE)
     met, steps = with_others(at, mine, key, next_starts, next_item, lift, past, STRIDE)
-    liked, much = liking(at, places, uses[4], now - times, none, none, none, types, type_weight, half_life)
+    liked, much = liking(
+        at, places, uses[4], now - times, older_places, older_type, older_count, types, type_weight, half_life
+    )
     near = np.zeros(n, np.float32)
     for one in range(liked.size):
         near += much[one] * nearness[liked[one]]

@@ -118,11 +118,23 @@ def long_ago() -> Profile:
     return replace(events(1, 9), counts=counts)
 
 
-@pytest.mark.parametrize("profile", [EMPTY, returned(), long_ago()], ids=["stranger", "returned", "counts"])
-def test_what_is_unusual_of_a_customer_takes_the_usual_way(profile: Profile) -> None:
+@pytest.mark.parametrize("counting", [FADING, None])
+@pytest.mark.parametrize("profile", [returned(), long_ago()], ids=["returned", "counted"])
+def test_what_was_returned_or_is_only_counted_is_the_same_both_ways(
+    profile: Profile, counting: Counting | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = items(counting)
+    model = model_of(known, 3, layer=True, rows=ROWS, growth=True, sharp=True)
+    short, usual = both(Shelf(known, np.ones(len(NAMES), np.bool_)), model, profile, monkeypatch)
+    assert short.short is not None
+    assert short.blended == pytest.approx(usual.blended, abs=1e-4)
+    assert short.reasons(np.arange(9)) == usual.reasons(np.arange(9))
+
+
+def test_a_stranger_takes_the_usual_way() -> None:
     known = items()
     model = model_of(known, 3, layer=True, rows=ROWS, growth=False, sharp=True)
-    assert rank(Shelf(known, np.ones(len(NAMES), np.bool_)), model, profile, NOW).short is None
+    assert rank(Shelf(known, np.ones(len(NAMES), np.bool_)), model, EMPTY, NOW).short is None
 
 
 def test_where_an_item_came_after_training_the_usual_way_is_taken() -> None:
