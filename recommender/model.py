@@ -5,7 +5,6 @@ On disk it is named arrays and a manifest that lists each kind's sources (bundle
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import overload
 
 import numpy as np
 
@@ -21,57 +20,11 @@ from recommender.sources import SOURCES
 from recommender.sources.base import Arrays, Source, from_arrays, to_arrays
 from recommender.sources.habit import Habit
 from recommender.sources.popularity import Popularity
+from recommender.texts import PackedTexts
 from recommender.types import FloatArray, IntArray, Kind
 
 _BY_HAND = {"habit.uses-32": 1.0, "habit.uses-512": 1.0, "habit.time-of-day": 0.5, "popularity.popularity": 1.0}
 """Weights where none were learned: mostly what is used often, somewhat more what is used lately and at this hour."""
-
-
-class PackedTexts(Sequence[str]):
-    """Texts laid end to end in UTF-8, each made a string only when it is asked for.
-
-    starts: shape (n + 1,); text i is data[starts[i]:starts[i + 1]].
-    """
-
-    __slots__ = ("data", "starts")
-
-    def __init__(self, data: Array, starts: Array) -> None:
-        self.data, self.starts = np.asarray(data, np.uint8), np.asarray(starts, np.int64)
-
-    @classmethod
-    def of(cls, texts: Sequence[str]) -> "PackedTexts":
-        """These texts, packed; what is packed already stays as it is."""
-        if isinstance(texts, PackedTexts):
-            return texts
-        parts = [text.encode() for text in texts]
-        starts = np.cumsum([0, *map(len, parts)], dtype=np.int64)
-        return cls(np.frombuffer(b"".join(parts), np.uint8), starts)
-
-    def __len__(self) -> int:
-        return int(self.starts.size) - 1
-
-    @overload
-    def __getitem__(self, at: int) -> str: ...
-    @overload
-    def __getitem__(self, at: slice) -> list[str]: ...
-    def __getitem__(self, at: int | slice) -> str | list[str]:
-        if isinstance(at, slice):
-            return [self[i] for i in range(*at.indices(len(self)))]
-        if not 0 <= at < self.starts.size - 1:
-            at = range(len(self))[at]
-        return self.data[self.starts[at] : self.starts[at + 1]].tobytes().decode()
-
-    def check(self) -> None:
-        """Raise ValueError where some text could not be read."""
-        starts, data = self.starts, self.data
-        if starts.ndim != 1 or data.ndim != 1 or starts.size == 0:
-            raise ValueError("the ids are not one row")
-        if starts[0] != 0 or starts[-1] != data.size or bool((np.diff(starts) < 0).any()):
-            raise ValueError("the ids do not fit their bytes")
-        data.tobytes().decode()
-        within = starts[starts < data.size]
-        if bool((data[within] & 0xC0 == 0x80).any()):  # the bytes of a character after its first are 10......
-            raise ValueError("an id begins within a character")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

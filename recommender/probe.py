@@ -17,13 +17,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from recommender.baselines import Ranking, most_used, popularity
-from recommender.catalogue import Chain, tokens_of
 from recommender.gate import ENOUGH, rows_of
 from recommender.history import Context, Items, Query, counted, history_of
 from recommender.metrics import Interval, Values, bootstrap, pessimistic_rank
 from recommender.model import KindModel, Model
 from recommender.profile import Profile
 from recommender.stores.base import CustomerLog, Store
+from recommender.texts import Chain
+from recommender.tokens import tokens_of
 from recommender.types import DAY, IntArray, Kind, code64, codes64, is_use
 
 QUESTIONS = 300

@@ -64,8 +64,6 @@ class Question:
     _rankings: dict[tuple[Kind, bool], Ranking] = field(default_factory=dict)
     _impressions: dict[Kind, Impressions] = field(default_factory=dict)
     _taken: dict[Kind, list[IntArray]] = field(default_factory=dict)
-    late: bool = False
-    """Whether popularity alone answered for a kind."""
     candidates: int = 0
     """How many items the slot that was filled last could show."""
 
@@ -93,7 +91,6 @@ class Question:
                 if self.means.fault is None:
                     raise
                 self.means.fault(error)
-        self.late = True
         return rank(shelf, self.means.popular[kind], profile, context)
 
     def profile(self, place: Place) -> Profile:

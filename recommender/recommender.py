@@ -160,8 +160,6 @@ class Recommender:
         parts = () if self.model.trained else ("model",)
         if question.read is UNREAD:
             return (*parts, "profile")
-        if not question.late:
-            return parts
         late = dict.fromkeys(place.name for place in places if question.is_late(place))
         return (*parts, *(f"placement:{name}" for name in late))
 

@@ -21,7 +21,7 @@ from pydantic import JsonValue
 from scipy import sparse
 
 from recommender.baselines import Ranking
-from recommender.catalogue import kin_table, pieces_of, tokens_of
+from recommender.catalogue import kin_table
 from recommender.columns import Names
 from recommender.errors import UsageError
 from recommender.events import FIELDS
@@ -34,6 +34,7 @@ from recommender.sources.text import Text
 from recommender.sources.usage import Matrix
 from recommender.stores.base import Item
 from recommender.stores.memory import MemoryStore
+from recommender.tokens import pieces_of, tokens_of
 from recommender.top import best
 from recommender.types import DAY, BoolArray, FloatArray, IntArray, Kind, is_use
 from training.catalogues import import_items

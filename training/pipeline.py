@@ -12,12 +12,12 @@ from pydantic import JsonValue, ValidationError
 from recommender import champion
 from recommender.baselines import Ranking, most_recent, most_used
 from recommender.bundle import LogRange, Manifest
-from recommender.catalogue import pieces_of, tokens_of
 from recommender.errors import ArtefactError, NotFoundError, RefusedError
 from recommender.model import KindModel, Model, model_arrays, model_kinds
 from recommender.registry import MAIN, Registry
 from recommender.settings import Settings, Training
 from recommender.stores.base import Store
+from recommender.tokens import pieces_of, tokens_of
 from recommender.types import BoolArray, Kind, instant
 from training.dataset import Log, extract, items_of
 from training.evaluation import Report, Row, Scoring, before, popularity_of

@@ -18,7 +18,6 @@ import numpy as np
 from pydantic import JsonValue
 from scipy import sparse
 
-from recommender.catalogue import tokens_of
 from recommender.columns import Names
 from recommender.errors import UsageError
 from recommender.history import Context, Items, Query, history_of
@@ -27,6 +26,7 @@ from recommender.profile import EMPTY, fold
 from recommender.settings import Training
 from recommender.sources.usage import Matrix
 from recommender.stores import MEMORY, open_store
+from recommender.tokens import tokens_of
 from recommender.top import best
 from recommender.types import EVENT, USE, EventArray, IntArray, Kind, codes64
 from training.catalogues import import_items

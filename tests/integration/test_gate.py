@@ -10,7 +10,6 @@ import pytest
 
 from recommender import champion, probe
 from recommender.baselines import Ranking
-from recommender.catalogue import tokens_of
 from recommender.champion import load_model
 from recommender.errors import ArtefactError, RefusedError
 from recommender.history import Query
@@ -19,6 +18,7 @@ from recommender.plugins import registry_at
 from recommender.registry import MAIN, Registry
 from recommender.settings import Settings
 from recommender.stores.base import Store
+from recommender.tokens import tokens_of
 from recommender.types import DAY, Kind, code64
 from tests.contracts.worlds import Event
 from tests.integration.test_pipeline import HOUR, SMALL, store_of, trained

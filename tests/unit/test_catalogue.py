@@ -5,10 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recommender.catalogue import Catalogue, Chain, gathered, respliced, tokens_of
+from recommender.catalogue import Catalogue, gathered, respliced
 from recommender.history import Items
 from recommender.stores.base import Item
 from recommender.stores.memory import MemoryStore
+from recommender.texts import Chain
+from recommender.tokens import tokens_of
 from recommender.types import IntArray, Kind, code64, codes64
 
 

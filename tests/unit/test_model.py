@@ -16,9 +16,10 @@ from recommender.counting import Counting
 from recommender.errors import ArtefactError
 from recommender.history import Context, History, Items, Query
 from recommender.layer import Layer
-from recommender.model import Model, PackedTexts, model_arrays, model_from, model_kinds, untrained
+from recommender.model import Model, model_arrays, model_from, model_kinds, untrained
 from recommender.ranker import ROWS
 from recommender.registry import Registry
+from recommender.texts import PackedTexts
 from recommender.types import USE, FloatArray, Kind
 from tests.contracts.models import BANK, bank, manifest_of
 

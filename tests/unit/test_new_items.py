@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recommender.catalogue import tokens_of
 from recommender.errors import UsageError
 from recommender.history import Items
 from recommender.model import KindModel, by_habit
 from recommender.settings import Training
 from recommender.stores.base import Item
+from recommender.tokens import tokens_of
 from recommender.types import DAY, EVENT, PURCHASE, Kind, code64
 from training.dataset import Log, log_of
 from training.fit.kind import Subject

@@ -7,13 +7,14 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from recommender.catalogue import pieces_of
 from recommender.errors import ArtefactError
 from recommender.history import Context, History, Items, Kin, Query
+from recommender.lent import with_lent
 from recommender.model import Model, model_arrays, model_from
-from recommender.ranker import Ranker, with_lent
+from recommender.ranker import Ranker
 from recommender.sources.base import Scores, Source
 from recommender.stores.base import Item
+from recommender.tokens import pieces_of
 from recommender.types import FloatArray, IntArray, Kind
 from tests.contracts.models import bank, manifest_of
 from training.dataset import items_of

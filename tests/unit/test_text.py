@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from recommender.catalogue import Catalogue, kin_table, pieces_of
+from recommender.catalogue import Catalogue, kin_table
 from recommender.history import Items, Kin, Query
 from recommender.ranker import Ranker
 from recommender.sources.base import Scores
@@ -14,6 +14,7 @@ from recommender.sources.habit import Habit
 from recommender.sources.text import KIN, RIDGE
 from recommender.stores.base import Item
 from recommender.stores.memory import MemoryStore
+from recommender.tokens import pieces_of
 from recommender.types import IntArray, Kind, code64
 from tests.unit.steps import asked
 from training.dataset import items_of
