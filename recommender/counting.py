@@ -43,12 +43,12 @@ ALIKE = Counting(np.zeros(0, np.int64), np.zeros(0, np.float32), np.zeros((), np
 """Every use counts 1."""
 
 
-def saturated(count: float) -> float:
+def saturated(count: npt.NDArray[np.floating] | float) -> npt.NDArray[np.floating] | float:
     """How much a count of uses says of a liking: up to 1 as much as it counts, ever less for each further one."""
-    liked: float = np.log(np.maximum(count, 1)) + np.minimum(count, 1)
+    liked: npt.NDArray[np.floating] = np.log(np.maximum(count, 1)) + np.minimum(count, 1)
     return liked
 
 
 def saturate(counts: npt.NDArray[np.floating]) -> FloatArray:
     """`saturated` of each."""
-    return np.asarray(saturated(counts), np.float32)  # type: ignore[arg-type]
+    return np.asarray(saturated(counts), np.float32)

@@ -20,7 +20,7 @@ INSERT INTO items VALUES (?, ?, ?, ?, ?, ?, 0, ?) ON CONFLICT (code) DO UPDATE S
 title = excluded.title, attributes = excluded.attributes, available = excluded.available, deleted = 0,
 change = excluded.change WHERE deleted OR kind = excluded.kind
 """
-_CHANGES = f"SELECT change, deleted, {_COLUMNS} FROM items WHERE change > ? ORDER BY change, id"  # noqa: S608
+_CHANGES = f"SELECT change, deleted, {_COLUMNS} FROM items WHERE change > ? ORDER BY change, id"  # noqa: S608  our own words
 _NAME = "INSERT OR IGNORE INTO items VALUES (?, ?, ?, NULL, NULL, 1, 0, ?)"
 
 
