@@ -76,9 +76,9 @@ def products_of_both(
 
 
 def _in_steps(vector: FloatArray) -> tuple[npt.NDArray[np.int16], np.float32]:
-    """A vector in whole numbers, and what a step of them is worth."""
+    """A vector in whole numbers, once for each quarter of a table, shape (4, f), and what a step of them is worth."""
     step = np.float32(np.abs(vector).max(initial=0) / _FINE) or np.float32(1)
-    return np.round(vector / step).astype(np.int16), step
+    return np.round(vector / step).astype(np.int16)[None].repeat(4, axis=0), step
 
 
 def _mend(table: FloatArray, vector: FloatArray, found: FloatArray) -> None:
