@@ -20,11 +20,14 @@ class Kept(Generic[K, V]):
         self._known: dict[int, tuple[weakref.ref[K], V]] = {}
 
     def __call__(self, of: K) -> V:
+        known = self._known.get(id(of))
+        return known[1] if known is not None and known[0]() is of else self.keep(of, self._work(of))
+
+    def keep(self, of: K, value: V) -> V:
+        """Take what was worked out of an object elsewhere."""
         key = id(of)
-        known = self._known.get(key)
-        if known is None or known[0]() is not of:
-            known = self._known[key] = weakref.ref(of, lambda _: self._known.pop(key, None)), self._work(of)
-        return known[1]
+        self._known[key] = weakref.ref(of, lambda _: self._known.pop(key, None)), value
+        return value
 
     def __len__(self) -> int:
         return len(self._known)

@@ -2,7 +2,8 @@
 
 Of a long table a copy is kept in whole numbers of one byte, each row in units
 of its own. It says within about a hundredth of the usual product which rows
-are the best; those are then multiplied once more, exactly.
+are the best; those are then multiplied once more, exactly. A model's copies
+are published with it, so that they too are mapped, and once for all workers.
 """
 
 from dataclasses import dataclass
@@ -29,6 +30,21 @@ class _Coded:
 
     codes: npt.NDArray[np.int8]
     unit: FloatArray
+
+
+def copy_of(table: FloatArray) -> dict[str, npt.NDArray[np.generic]]:
+    """A table's copy as it is published, `codes` and `unit`; nothing of a table that is not long."""
+    if len(table) < LARGE:
+        return {}
+    coded = _coded(table)
+    return {"codes": coded.codes, "unit": coded.unit}
+
+
+def take_copy(table: FloatArray, codes: npt.NDArray[np.generic], unit: npt.NDArray[np.generic]) -> None:
+    """Go by a copy that `copy_of` gave. Raises ValueError where it is no copy of a table like this one."""
+    if (codes.shape, unit.shape) != (table.shape, table.shape[:1]) or codes.dtype != np.int8:
+        raise ValueError("the copy of a table in one byte a number has not the table's shape")
+    _coded.keep(table, _Coded(np.asarray(codes, np.int8), np.asarray(unit, np.float32)))
 
 
 def products(table: FloatArray, vectors: FloatArray) -> FloatArray:

@@ -1,7 +1,8 @@
 """The seam of the candidate sources: arrays in, scores out.
 
 A source is a frozen dataclass whose fields are named arrays; nothing else of
-it is published. It scores items for questions, many at a time; one question
+it is published, but for the copy of the field that it names as `scanned`, if
+it does (scan.py). It scores items for questions, many at a time; one question
 is a list of one, so that evaluation and serving take the same way.
 """
 
@@ -13,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recommender.history import Query
+from recommender.scan import copy_of, take_copy
 from recommender.types import FloatArray, IntArray
 
 Arrays = dict[str, npt.NDArray[np.generic]]
@@ -61,10 +63,17 @@ S = TypeVar("S", bound=Source)
 
 
 def to_arrays(source: Source) -> Arrays:
-    """The fields of a source by name, as arrays."""
-    return {f.name: np.asarray(getattr(source, f.name)) for f in fields(source)}  # type: ignore[arg-type]
+    """The fields of a source by name, as arrays; and the copy of the one that is scanned, where it is long."""
+    arrays = {f.name: np.asarray(getattr(source, f.name)) for f in fields(source)}  # type: ignore[arg-type]
+    scanned = getattr(source, "scanned", None)
+    return arrays | {f"{scanned}_{name}": copy for name, copy in (copy_of(arrays[scanned]) if scanned else {}).items()}
 
 
 def from_arrays(kind: type[S], arrays: Arrays) -> S:
-    """The source that `to_arrays` took apart."""
-    return kind(**arrays)
+    """The source that `to_arrays` took apart. TypeError where a name is wrong, ValueError where a copy does not fit."""
+    scanned = getattr(kind, "scanned", None)
+    copy = {name: arrays[name] for name in (f"{scanned}_codes", f"{scanned}_unit") if name in arrays}
+    source = kind(**{name: array for name, array in arrays.items() if name not in copy})
+    if copy:
+        take_copy(getattr(source, str(scanned)), *copy.values())
+    return source

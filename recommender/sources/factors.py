@@ -36,6 +36,7 @@ class Factors:
 
     name: ClassVar[str] = "factors"
     reason: ClassVar[str] = "fits your taste"
+    scanned: ClassVar[str] = "factors"
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -29,6 +29,7 @@ class Graph:
 
     name: ClassVar[str] = "graph"
     reason: ClassVar[str] = "close to what you use"
+    scanned: ClassVar[str] = "found"
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ class Vectors:
 
     name: ClassVar[str] = "vectors"
     reason: ClassVar[str] = "fits your taste"
+    scanned: ClassVar[str] = "vectors"
 
     @property
     def columns(self) -> tuple[str, ...]:

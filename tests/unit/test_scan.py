@@ -5,6 +5,8 @@ import pytest
 
 from recommender import scan
 from recommender.scan import products, products_of_both
+from recommender.sources.base import from_arrays, to_arrays
+from recommender.sources.vectors import Vectors
 from recommender.types import FloatArray
 
 
@@ -87,3 +89,30 @@ def test_the_copy_of_a_table_goes_when_the_table_does(table: FloatArray) -> None
     del mine
     gc.collect()
     assert len(scan._coded) == before
+
+
+def test_a_long_table_is_published_with_its_copy(table: FloatArray) -> None:
+    source = Vectors(table)
+    arrays = {name: array.copy() for name, array in to_arrays(source).items()}
+    assert sorted(arrays) == ["vectors", "vectors_codes", "vectors_unit"]
+    again = from_arrays(Vectors, arrays)
+    assert scan._coded(again.vectors).codes is arrays["vectors_codes"]
+    vector = table[:1]
+    assert np.array_equal(products(again.vectors, vector), products(table, vector))
+    assert from_arrays(Vectors, {"vectors": arrays["vectors"]}).vectors is arrays["vectors"]
+    assert list(to_arrays(Vectors(table[:100].copy()))) == ["vectors"]
+
+
+def test_a_copy_that_does_not_fit_is_refused(table: FloatArray) -> None:
+    arrays = to_arrays(Vectors(table))
+    codes, unit = arrays["vectors_codes"], arrays["vectors_unit"]
+    for wrong in (
+        {"vectors_codes": codes[1:]},
+        {"vectors_codes": codes[:, 1:]},
+        {"vectors_codes": codes.astype(np.int16)},
+        {"vectors_unit": unit[1:]},
+    ):
+        with pytest.raises(ValueError, match="copy of a table"):
+            from_arrays(Vectors, arrays | wrong)
+    with pytest.raises((TypeError, ValueError)):
+        from_arrays(Vectors, {name: array for name, array in arrays.items() if name != "vectors_unit"})
