@@ -119,7 +119,9 @@ def make_page_home(home: Path, features: Path, items: int) -> None:
     customers = customers_of(500)
     used = rng.choice(items, (len(customers), USES))
     rows = [
-        (START + n * STEP, who, names[at]) for who, own in zip(customers, used, strict=True) for n, at in enumerate(own)
+        (START + n * STEP + STEP // 2, who, names[at])
+        for who, own in zip(customers, used, strict=True)
+        for n, at in enumerate(own)
     ]
     _import(home, rows, Kind.CONTENT)
     margins = rng.random(items).round(3).tolist()

@@ -20,9 +20,6 @@ LARGE = 8_000
 EXACT, SHARE = 512, 64
 """Products at the head that are exact: five times as many as decide how a source is scaled, at most one in so many."""
 
-_FINE = 8_191
-"""Steps of the vector: 127 * 8,191 * 2,000 still fits 32 bits."""
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Coded:
@@ -54,15 +51,11 @@ def products(table: FloatArray, vectors: FloatArray) -> FloatArray:
         return every
     if vectors.shape[1] != table.shape[1]:
         raise ValueError("a vector is not as long as the rows of its table")
-    vector = vectors[0]
-    found: FloatArray = np.zeros(len(table), np.float32)
-    if vector.any():
-        from recommender.kernels.scan import scan
+    from recommender.kernels.scan import scan
 
-        coded = _coded(table)
-        scan(coded.codes, coded.unit, *_in_steps(vector), found)
-        _mend(table, vector, found)
-    return found[None]
+    coded, found = _coded(table), np.empty((1, len(table)), np.float32)
+    scan(table, coded.codes, coded.unit, vectors[0], _head(table), found[0])
+    return found
 
 
 def products_of_both(
@@ -76,31 +69,20 @@ def products_of_both(
         raise ValueError("two tables have not as many rows")
     fit = (vectors.shape[1], others.shape[1]) == (table.shape[1], part.shape[1])
     within = None
-    if fit and len(vectors) == 1 and len(table) >= LARGE and vectors.any():
+    if fit and len(vectors) == 1 and len(table) >= LARGE:
         within = _within(part, table)
     if within is None:
         return products(table, vectors), products(part, others)
     from recommender.kernels.scan import scan_both
 
-    coded = _coded(table)
-    found: FloatArray = np.empty((2, len(table)), np.float32)
-    first = coded.unit, *_in_steps(vectors[0]), found[0]
-    scan_both(coded.codes, *first, within.unit, *_in_steps(others[0]), found[1])
-    _mend(table, vectors[0], found[0])
-    _mend(part, others[0], found[1])
+    coded, found = _coded(table), np.empty((2, len(table)), np.float32)
+    whole = table, coded.codes, coded.unit, vectors[0], _head(table), found[0]
+    scan_both(*whole, part, within.unit, others[0], found[1])
     return found[:1], found[1:]
 
 
-def _in_steps(vector: FloatArray) -> tuple[npt.NDArray[np.int16], np.float32]:
-    """A vector in whole numbers, once for each quarter of a table, shape (4, f), and what a step of them is worth."""
-    step = np.float32(np.abs(vector).max(initial=0) / _FINE) or np.float32(1)
-    return np.round(vector / step).astype(np.int16)[None].repeat(4, axis=0), step
-
-
-def _mend(table: FloatArray, vector: FloatArray, found: FloatArray) -> None:
-    from recommender.kernels.scan import exact
-
-    exact(table, vector, min(EXACT, len(table) // SHARE), found)
+def _head(table: FloatArray) -> int:
+    return min(EXACT, len(table) // SHARE)
 
 
 def _code(table: FloatArray) -> _Coded:

@@ -2,7 +2,7 @@
 
 from importlib import import_module
 
-_LOOPS = ("choose", "past", "habit", "transitions", "linear", "blend", "calm", "scan", "whole")
+_LOOPS = ("choose", "past", "habit", "transitions", "linear", "described", "blend", "calm", "scan", "whole")
 
 
 def warm() -> int:

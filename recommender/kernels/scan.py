@@ -10,6 +10,9 @@ from recommender.types import FloatArray
 STEPS = 127
 """The greatest whole number of one byte that has its negative."""
 
+FINE = 8_191
+"""Steps of the vector: 127 * 8,191 * 2,000 still fits 32 bits."""
+
 _AT_ONCE = 128
 """Rows of each quarter of a table, of 448 bytes at most as training makes them: half of the smallest second cache."""
 
@@ -58,48 +61,76 @@ def _rest(
         found[row] = np.float32(sum_) * unit[row] * step
 
 
-@compiled("q2 f1 h2 f0 F1")
-def scan(
-    codes: npt.NDArray[np.int8], unit: FloatArray, vector: npt.NDArray[np.int16], step: np.float32, found: FloatArray
-) -> None:
-    """Fill in the products of a vector, in steps, and a table's rows, each in units.
-
-    codes: shape (n, f); unit, found: (n,). vector: (4, f), four times the same, or shorter, for the rows' beginnings.
-    """
-    _quarters(codes, unit, vector, step, found, 0, codes.shape[0] // 4)
-    _rest(codes, unit, vector, step, found)
-
-
-@compiled("q2 f1 h2 f0 F1 f1 h2 f0 F1")
-def scan_both(
-    codes: npt.NDArray[np.int8],
-    unit: FloatArray,
-    vector: npt.NDArray[np.int16],
-    step: np.float32,
-    found: FloatArray,
-    other_unit: FloatArray,
-    other_vector: npt.NDArray[np.int16],
-    other_step: np.float32,
-    other_found: FloatArray,
-) -> None:
-    """`scan` with two vectors, some rows at a time, which the second then finds in the processor's cache."""
-    part = codes.shape[0] // 4
-    for start in range(0, part, _AT_ONCE):
-        end = min(start + _AT_ONCE, part)
-        _quarters(codes, unit, vector, step, found, start, end)
-        _quarters(codes, other_unit, other_vector, other_step, other_found, start, end)
-    _rest(codes, unit, vector, step, found)
-    _rest(codes, other_unit, other_vector, other_step, other_found)
-
-
 @compiled("f2 f1 i0 F1")
-def exact(table: FloatArray, vector: FloatArray, head: int, found: FloatArray) -> None:
+def _mend(table: FloatArray, vector: FloatArray, head: int, found: FloatArray) -> None:
     """Put the products themselves where they are among the `head` largest that were found, or not far below."""
     for row in likely(found, head):
         product = np.float32(0)
         for column in range(vector.size):
             product += table[row, column] * vector[column]
         found[row] = product
+
+
+@compiled("f1")
+def _in_steps(vector: FloatArray) -> tuple[npt.NDArray[np.int16], np.float32]:
+    """A vector in whole numbers, once for each quarter of a table, shape (4, f), and what a step of them is worth."""
+    largest = np.float32(0)
+    for value in vector:
+        largest = max(largest, abs(value))
+    step = np.float32(largest / np.float32(FINE))
+    steps = np.zeros((4, vector.size), np.int16)
+    for column in range(vector.size if step > 0 else 0):
+        steps[:, column] = np.int16(np.rint(vector[column] / step))
+    return steps, step
+
+
+@compiled("f2 q2 f1 f1 i0 F1")
+def scan(
+    table: FloatArray, codes: npt.NDArray[np.int8], unit: FloatArray, vector: FloatArray, head: int, found: FloatArray
+) -> None:
+    """Fill in the products of a vector and a table's rows, the `head` best of them and more exactly.
+
+    table: shape (n, f). codes: of as many rows, and columns or more, in whole numbers; unit: (n,), what one of each row
+    is worth. vector: (f,). found: (n,).
+    """
+    steps, step = _in_steps(vector)
+    if step == 0:
+        found[:] = 0
+        return
+    _quarters(codes, unit, steps, step, found, 0, codes.shape[0] // 4)
+    _rest(codes, unit, steps, step, found)
+    _mend(table, vector, head, found)
+
+
+@compiled("f2 q2 f1 f1 i0 F1 f2 f1 f1 F1")
+def scan_both(
+    table: FloatArray,
+    codes: npt.NDArray[np.int8],
+    unit: FloatArray,
+    vector: FloatArray,
+    head: int,
+    found: FloatArray,
+    part: FloatArray,
+    part_unit: FloatArray,
+    part_vector: FloatArray,
+    part_found: FloatArray,
+) -> None:
+    """`scan` of two tables by one copy, some rows at a time, which the second then finds in the processor's cache."""
+    steps, step = _in_steps(vector)
+    part_steps, part_step = _in_steps(part_vector)
+    if step == 0 or part_step == 0:
+        scan(table, codes, unit, vector, head, found)
+        scan(part, codes, part_unit, part_vector, head, part_found)
+        return
+    quarter = codes.shape[0] // 4
+    for start in range(0, quarter, _AT_ONCE):
+        end = min(start + _AT_ONCE, quarter)
+        _quarters(codes, unit, steps, step, found, start, end)
+        _quarters(codes, part_unit, part_steps, part_step, part_found, start, end)
+    _rest(codes, unit, steps, step, found)
+    _rest(codes, part_unit, part_steps, part_step, part_found)
+    _mend(table, vector, head, found)
+    _mend(part, part_vector, head, part_found)
 
 
 @compiled("f2 Q2 F1")

@@ -47,13 +47,6 @@ class Attributes:
         found = through(*by_item, *by_token, rows, weight, TASTES, by_token.starts.size - 1, size, HEAD)
         return Scores(found, None, np.zeros(1, np.float32))
 
-    def weight_of(self, tokens: IntArray) -> FloatArray:
-        """The weight of each of these tokens."""
-        if self.tokens.size == 0:
-            return np.full(tokens.size, self.new, np.float32)
-        at = np.minimum(np.searchsorted(self.tokens, tokens), self.tokens.size - 1)
-        return np.where(self.tokens[at] == tokens, self.weight[at], self.new).astype(np.float32)
-
 
 class _Rows(NamedTuple):
     """A sparse matrix by rows, as in scipy's CSR."""
@@ -71,24 +64,11 @@ def described_by(source: Attributes, items: Items) -> tuple[_Rows, _Rows]:
 
 def _describe(source: Attributes, items: Items) -> tuple[_Rows, _Rows]:
     """Items x tokens, each row of length 1, and its transpose."""
-    vocabulary, token = np.unique(items.tokens, return_inverse=True)
-    item, weight = (
-        np.repeat(np.arange(items.codes.size), np.diff(items.token_starts)),
-        source.weight_of(vocabulary)[token],
-    )
-    norm = np.sqrt(np.bincount(item, weight**2, items.codes.size)).astype(np.float32)
-    heard = weight > 0
-    item, token = item[heard], token[heard]
-    weight = weight[heard] / norm[item]
-    order = np.argsort(token, kind="stable")
-    by_item = _Rows(_starts(item, items.codes.size), token, weight)
-    return by_item, _Rows(_starts(token, vocabulary.size), item[order], weight[order])
+    from recommender.kernels.described import described
+
+    found = described(items.token_starts, items.tokens, source.tokens, source.weight, np.float32(source.new))
+    return _Rows(*found[:3]), _Rows(*found[3:])
 
 
 _described: Kept[Items, dict[Attributes, tuple[_Rows, _Rows]]] = Kept(lambda _: {})
 """What sources make of the items; a live catalogue serves many questions."""
-
-
-def _starts(row: IntArray, rows: int) -> IntArray:
-    """Where each row begins, of cells whose rows these are; and the end."""
-    return np.concatenate([[0], np.cumsum(np.bincount(row, minlength=rows))])

@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from scipy import sparse
 
 from recommender import kernels
 from recommender.kernels import blend, choose, linear, past
+from recommender.kernels.described import described, numbered
 from recommender.sharpness import LOG_ODDS, SURE, factors
 
 CODES = st.integers(-(2**63), 2**63 - 1)
@@ -89,3 +91,36 @@ def test_an_answer_is_as_sharp_as_training_found(sure: float, learned: list[floa
     sharpness = np.array(learned, np.float32)
     wanted = factors(np.array([sure]), sharpness)[0]
     assert blend.factor(sure, LOG_ODDS, sharpness) == pytest.approx(wanted, rel=1e-5)
+
+
+def test_items_are_described_by_their_tokens_and_the_other_way_round() -> None:
+    rng = np.random.default_rng(7)
+    size = rng.integers(0, 6, 2000)
+    size[:3] = 0
+    tokens = np.concatenate([rng.choice(3000, k, replace=False) for k in size]) * 2**40 - 2**50
+    starts = np.concatenate([[0], np.cumsum(size)])
+    known = np.unique(tokens)[::2].copy()
+    weight = np.where(np.arange(known.size) % 5, 0.5 + rng.random(known.size), 0).astype(np.float32)
+    rows, column, value, back, back_column, back_value = described(starts, tokens, known, weight, np.float32(0.25))
+    distinct, number = numbered(tokens)
+    assert np.array_equal(distinct[number], tokens)
+    assert np.array_equal(np.sort(distinct), np.unique(tokens))
+    at = np.searchsorted(known, distinct)
+    own = np.isin(distinct, known)
+    of = np.where(own, weight[np.minimum(at, known.size - 1)], np.float32(0.25))
+    dense = np.zeros((2000, distinct.size), np.float32)
+    dense[np.repeat(np.arange(2000), size), number] = of[number]
+    norm = np.linalg.norm(dense, axis=1, keepdims=True)
+    dense = np.divide(dense, norm, out=np.zeros_like(dense), where=norm > 0)
+    by_item = sparse.csr_array((value, column, rows), dense.shape)
+    by_token = sparse.csr_array((back_value, back_column, back), dense.T.shape)
+    assert by_item.toarray() == pytest.approx(dense)
+    assert np.array_equal(by_token.toarray().T, by_item.toarray())
+    assert by_token.has_sorted_indices
+    assert (by_item.data > 0).all()
+
+
+def test_nothing_is_described_by_nothing() -> None:
+    none = np.zeros(0, np.int64)
+    found = described(np.zeros(4, np.int64), none, none, np.zeros(0, np.float32), np.float32(1))
+    assert [part.size for part in found] == [4, 0, 0, 1, 0, 0]
