@@ -96,7 +96,10 @@ class Place:
 
     def capped(self, ranking: Ranking, shown: Impressions) -> IntArray:
         """The positions that were shown often enough."""
-        item, times = np.unique(shown.item[shown.time > self._since(ranking)], return_counts=True)
+        recent = shown.item[shown.time > self._since(ranking)]
+        if recent.size < self.settings.cap:
+            return recent[:0]
+        item, times = np.unique(recent, return_counts=True)
         return item[times >= self.settings.cap]
 
     def _since(self, ranking: Ranking) -> int:

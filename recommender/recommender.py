@@ -118,9 +118,9 @@ class Recommender:
         calm = [place.name for place in known if place.settings.stability]
         counts = any(place.counts for place in known)
         who = found.identities
-        last = {name: self._shown.last(who, name) for name in calm}
         since = request.context.now - int(self._places.longest * DAY)
         implied = self._shown.since(who, self._places.implied, since) if counts else NOTHING_SHOWN
+        last = {name: self._shown.last(who, name) for name in calm}  # of what was recalled for the other, if it was
         return Read(changes, found.profile, who, last, implied)
 
     def recommend(self, request: Request, read: Read | None = None, until: float = math.inf) -> Recommendation:

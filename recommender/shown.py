@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from recommender.types import IntArray, codes64
+from recommender.types import IntArray, code64
 
 MOST_IDENTITIES = 50_000
 """Identities in memory: some 30 MB where each has one page of six places."""
@@ -23,8 +23,13 @@ MOST_ANSWERS = 200
 FOR_PAGES = 20
 """Answers of an identity among which a placement's last page is looked for: most pages are asked for whole."""
 
-Recall = Callable[[str, int], Sequence[dict[str, Any]]]
-"""From an identity to its newest answers as they are on the ledger, up to so many, newest first."""
+BEHIND = 60_000
+"""Milliseconds by which an answer may come to the ledger later than one that was given after it, and much more."""
+WHOLE = 60.0
+"""Seconds after which an identity is recalled as a whole once more, not what is new alone: it may have been erased."""
+
+Recall = Callable[[str, int, int], Sequence[dict[str, Any]]]
+"""An identity's newest answers on the ledger since an instant, milliseconds UTC, up to so many, newest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +49,14 @@ class Page:
 
 @dataclass(slots=True)
 class _Memory:
-    """One identity's pages, oldest first. depth: how many answers were looked through; read: when, monotonic."""
+    """One identity's pages, oldest first.
+
+    depth: how many answers were looked through; whole, read: when, and when those since then, monotonic.
+    """
 
     pages: list[Page]
     depth: int
+    whole: float
     read: float
 
 
@@ -93,7 +102,7 @@ class Shown:
     def keep(self, identity: str, page: Page, *, all_: bool) -> None:
         """Remember a page as this identity was shown it. all_: every page of its placement, not the last alone."""
         with self._turn:
-            memory = self._memories.setdefault(identity, _Memory([], 0, monotonic()))
+            memory = self._memories.setdefault(identity, _Memory([], 0, 0.0, 0.0))
             self._forget(identity)
             if not all_:
                 own = hash((identity,))
@@ -109,13 +118,24 @@ class Shown:
     def _memory(self, identity: str, depth: int) -> list[Page]:
         """An identity's pages, of at least so many answers."""
         memory, now = self._memories.get(identity), monotonic()
-        if memory is None or memory.depth < depth or now - memory.read > self._alone:
-            recalled = _pages(self._recall(identity, depth))
-            with self._turn:
-                memory = self._memories.setdefault(identity, _Memory([], 0, now))
-                memory.pages = _joined(recalled, [page for page in memory.pages if page.who])
-                memory.depth, memory.read = depth, now
-                self._forget(identity)
+        if memory is None or memory.depth < depth or now - memory.whole > max(self._alone, WHOLE):
+            return self._take(identity, self._recall(identity, 0, depth), depth, now, whole=True)
+        if now - memory.read > self._alone:
+            newest = int(memory.pages[-1].order[0], 16) if memory.pages else 0
+            return self._take(identity, self._recall(identity, newest - BEHIND, depth), depth, now, whole=False)
+        return memory.pages
+
+    def _take(
+        self, identity: str, recalled: Sequence[dict[str, Any]], depth: int, now: float, *, whole: bool
+    ) -> list[Page]:
+        pages = _pages(recalled)
+        with self._turn:
+            memory = self._memories.setdefault(identity, _Memory([], 0, now, now))
+            memory.pages = _joined(pages, [page for page in memory.pages if page.who or not whole])
+            memory.depth, memory.read = depth, now
+            if whole:
+                memory.whole = now
+            self._forget(identity)
         return memory.pages
 
     def _forget(self, newest: str) -> None:
@@ -133,11 +153,13 @@ def _joined(recalled: list[Page], own: list[Page]) -> list[Page]:
 
 def _pages(answers: Sequence[dict[str, Any]]) -> list[Page]:
     """The pages of answers as the ledger has them, newest first; of a placement that is there twice, the first."""
-    found = []
+    found, codes = [], dict[str, int]()  # many answers show the same items
     for answer in reversed(answers):
         at = (answer.get("context") or {}).get("now", answer["at"])
         for slot in reversed(answer.get("slots", ())):
-            codes = codes64(item["item"] for item in slot["items"])[:MOST_PLACES]
+            ids = [item["item"] for item in slot["items"][:MOST_PLACES]]
+            codes |= {id_: code64(id_) for id_ in ids if id_ not in codes}
+            shown = np.array([codes[id_] for id_ in ids], np.int64).tobytes()
             order = answer["recommendation_id"][:12], 0
-            found.append(Page(slot["placement"], not answer.get("after"), at, 0, order, codes.tobytes()))
+            found.append(Page(slot["placement"], not answer.get("after"), at, 0, order, shown))
     return found

@@ -83,10 +83,10 @@ class WriteBehind:
                 return dict(orjson.loads(orjson.dumps(answer)))
         return await asyncio.to_thread(self._ledger.read, recommendation_id)
 
-    def given(self, identity: str, most: int) -> Sequence[dict[str, Any]]:
+    def given(self, identity: str, since: int, most: int) -> Sequence[dict[str, Any]]:
         """The newest answers on disk for an identity, newest first; none, and counted, where they cannot be read."""
         try:
-            return self._ledger.given(identity, 0, most)
+            return self._ledger.given(identity, since, most)
         except StoreError:
             self._telemetry.degraded.labels("ledger").inc()
             return ()

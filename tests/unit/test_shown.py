@@ -51,7 +51,7 @@ def test_linked_identities_go_on_from_the_newest_page_and_unlinked_ones_from_the
 def test_what_is_not_in_memory_is_recalled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shown, "MOST_IDENTITIES", 2)
     kept = {"crm:1": [answer(2, "a", "b"), answer(1, "c")]}
-    pages = Shown(lambda identity, most: kept.get(identity, [])[:most])
+    pages = Shown(lambda identity, _, most: kept.get(identity, [])[:most])
     assert last(pages, "crm:1") == codes64(["a", "b"]).tolist()
     keep(pages, "crm:1", page=[7])
     keep(pages, "crm:2", page=[8])
@@ -73,8 +73,35 @@ def test_what_others_showed_is_known_once_memory_may_be_behind_and_ones_own_is_k
     assert last(pages, "crm:1") == codes64(["b"]).tolist()
 
 
+def test_where_others_answer_too_what_is_new_is_recalled_and_now_and_then_all_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now, asked, kept = 1000.0, list[int](), [answer(500_000, "a"), answer(400_000, "c")]
+    monkeypatch.setattr(shown, "monotonic", lambda: now)
+
+    def recall(_: str, since: int, most: int) -> list[dict[str, Any]]:
+        asked.append(since)
+        return [one for one in kept if one["at"] >= since][:most]
+
+    def seen() -> list[int]:
+        return sorted(pages.since(["crm:1"], {"menu"}, 0)[0].tolist())
+
+    pages = Shown(recall, alone=2)
+    assert seen() == sorted(codes64(["a", "c"]).tolist())
+    kept.insert(1, answer(499_000, "late"))
+    now += 1
+    assert seen() == sorted(codes64(["a", "c"]).tolist())
+    now += 2
+    assert seen() == sorted(codes64(["a", "late", "c"]).tolist())
+    assert asked == [0, 500_000 - shown.BEHIND]
+    kept.clear()
+    now += shown.WHOLE
+    assert seen() == []
+    assert asked[-1] == 0
+
+
 def test_impressions_are_those_of_all_identities_within_the_time_and_the_placements_asked_for() -> None:
-    pages = Shown(lambda identity, _: [answer(4, "a", placement="mail")] if identity == "web:1" else [])
+    pages = Shown(lambda identity, *_: [answer(4, "a", placement="mail")] if identity == "web:1" else [])
     keep(pages, "crm:1", page=[1, 2], at=5, all_=True)
     keep(pages, "crm:1", page=[1], at=6, all_=True)
     keep(pages, "crm:1", page=[3], at=6, placement="other")
