@@ -118,11 +118,13 @@ class Shown:
     def _memory(self, identity: str, depth: int) -> list[Page]:
         """An identity's pages, of at least so many answers."""
         memory, now = self._memories.get(identity), monotonic()
-        if memory is None or memory.depth < depth or now - memory.whole > max(self._alone, WHOLE):
-            return self._take(identity, self._recall(identity, 0, depth), depth, now, whole=True)
+        known = 0 if memory is None else memory.depth
+        most = max(known, depth)
+        if memory is None or known < depth or now - memory.whole > max(self._alone, WHOLE):
+            return self._take(identity, self._recall(identity, 0, most), most, now, whole=True)
         if now - memory.read > self._alone:
             newest = int(memory.pages[-1].order[0], 16) if memory.pages else 0
-            return self._take(identity, self._recall(identity, newest - BEHIND, depth), depth, now, whole=False)
+            return self._take(identity, self._recall(identity, newest - BEHIND, most), most, now, whole=False)
         return memory.pages
 
     def _take(
@@ -130,7 +132,7 @@ class Shown:
     ) -> list[Page]:
         pages = _pages(recalled)
         with self._turn:
-            memory = self._memories.setdefault(identity, _Memory([], 0, now, now))
+            memory = self._memories.setdefault(identity, _Memory([], 0, 0.0, 0.0))
             memory.pages = _joined(pages, [page for page in memory.pages if page.who or not whole])
             memory.depth, memory.read = depth, now
             if whole:

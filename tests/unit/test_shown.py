@@ -93,7 +93,10 @@ def test_where_others_answer_too_what_is_new_is_recalled_and_now_and_then_all_of
     assert seen() == sorted(codes64(["a", "c"]).tolist())
     now += 2
     assert seen() == sorted(codes64(["a", "late", "c"]).tolist())
-    assert asked == [0, 500_000 - shown.BEHIND]
+    now += 3
+    assert last(pages, "crm:1") == codes64(["a"]).tolist()
+    assert seen() == sorted(codes64(["a", "late", "c"]).tolist())
+    assert asked == [0, *[500_000 - shown.BEHIND] * 2], "a look at fewer answers forgets none"
     kept.clear()
     now += shown.WHOLE
     assert seen() == []
