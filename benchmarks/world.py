@@ -12,6 +12,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import numpy as np
+from scipy import sparse
 
 from recommender.bundle import Array, LogRange, Manifest
 from recommender.champion import choose
@@ -26,6 +27,7 @@ from recommender.sources import SOURCES
 from recommender.sources.base import Source, from_arrays
 from recommender.stores import open_store
 from recommender.stores.base import Item
+from recommender.tokens import pieces_of, tokens_of
 from recommender.types import FloatArray, Kind, codes64
 
 FEATURES = 200
@@ -106,6 +108,45 @@ def make_content_home(home: Path, items: int) -> None:
     publish_content(home, in_order(names), rng)
 
 
+def make_described_home(home: Path, items: int) -> None:
+    """So many content items with titles and attributes, a model that goes by these too, customers who used some."""
+    from training.dataset import items_of
+    from training.fit.attributes import fit_attributes
+    from training.fit.text import fit_text
+
+    rng = np.random.default_rng(7)
+    names = in_order([f"item-{number}" for number in range(items)])
+    used = rng.choice(items, (CUSTOMERS, USES))
+    rows = [(START + n * STEP, f"crm:{who}", names[item]) for who, own in enumerate(used) for n, item in enumerate(own)]
+    _import(home, rows, Kind.CONTENT)
+    described = describe(names, rng)
+    with closing(open_store(home, strong=Settings().strong)) as store:
+        for at in range(0, items, 1000):
+            store.items.put(described[at : at + 1000])
+    shelf = items_of(names, [tokens_of(item) for item in described], [pieces_of(item) for item in described])
+    counts = sparse.csr_array(
+        (np.ones(used.size, np.float32), used.ravel(), np.arange(0, used.size + 1, USES)), shape=(CUSTOMERS, items)
+    )
+    publish_content(home, names, rng, more=(fit_attributes(counts, shelf), fit_text(shelf)))
+
+
+def describe(names: Sequence[str], rng: Rng) -> list[Item]:
+    """Entries of a catalogue: titles of four words, some of which many share, a category, a brand and a price."""
+    words = max(500, len(names) // 20)
+    title = rng.choice(words, (len(names), 4), p=_zipf(words))
+    category, brand = rng.integers(0, 40, len(names)), rng.integers(0, 2_000, len(names))
+    price = rng.integers(100, 10_000, len(names)) / 100
+    return [
+        Item(
+            name,
+            Kind.CONTENT,
+            " ".join(f"word{word}" for word in title[n]),
+            {"category": f"category-{category[n]}", "brand": f"brand-{brand[n]}", "price": float(price[n])},
+        )
+        for n, name in enumerate(names)
+    ]
+
+
 def in_order(names: Sequence[str]) -> list[str]:
     """Names in the order of their codes, as a model has them."""
     return [names[at] for at in np.argsort(codes64(names))]
@@ -152,9 +193,14 @@ implied = true
 """The cap is high, so that what is capped does not depend on how long the load lasts; it counts all the same."""
 
 
-def publish_content(home: Path, names: Sequence[str], rng: Rng, beside: Model | None = None) -> int:
-    """Publish a model of these items, in order of their codes, and put it in use; its number. beside: of features."""
-    sources = _sources(len(names), rng)
+def publish_content(
+    home: Path, names: Sequence[str], rng: Rng, beside: Model | None = None, more: Sequence[Source] = ()
+) -> int:
+    """Publish a model of these items, in order of their codes, and put it in use; its number.
+
+    beside: of features. more: sources beside the usual ones.
+    """
+    sources = (*_sources(len(names), rng), *more)
     columns = column_names(sources)
     weights = np.ones((1, len(columns)), np.float32)
     content = KindModel(codes64(names), names, sources, Ranker(columns, weights))

@@ -2,8 +2,10 @@
 
 import numpy as np
 
+from recommender.kernels.choose import best
 from recommender.kernels.compiled import compiled
-from recommender.kernels.past import find
+from recommender.kernels.linear import solve
+from recommender.kernels.past import Places, find
 from recommender.types import FloatArray, IntArray
 
 _ROOM = 1024
@@ -73,3 +75,63 @@ def described(
             back_column[where], back_value[where] = item, value[at]
             place[column[at]] += 1
     return rows, column[:count].copy(), value[:count].copy(), back, back_column, back_value
+
+
+@compiled("i1 j1 i0")
+def turned(starts: IntArray, item: Places, n: int) -> tuple[IntArray, Places]:
+    """A table of items by token as one of tokens by item: where each item's begin, shape (n + 1,), and the tokens."""
+    rows = np.zeros(n + 1, np.int64)
+    for one in item:
+        rows[one + 1] += 1
+    rows = np.cumsum(rows)
+    place, token = rows[:-1].copy(), np.empty(item.size, np.int32)
+    for at in range(starts.size - 1):
+        for cell in range(starts[at], starts[at + 1]):
+            token[place[item[cell]]] = at
+            place[item[cell]] += 1
+    return rows, token
+
+
+@compiled("f1 i1 j1 i1 j1 f1 i1 i0 f0")
+def kin(
+    weight: FloatArray,
+    starts: IntArray,
+    item: Places,
+    rows: IntArray,
+    token: Places,
+    norm: FloatArray,
+    own: IntArray,
+    most: int,
+    ridge: np.float32,
+) -> tuple[IntArray, FloatArray]:
+    """`Text.kin` of an item with the tokens `own`, ascending. weight, starts, item, norm: see `Text`.
+
+    rows, token: the same table, `turned`. most: KIN; ridge: RIDGE.
+    """
+    length, alike = np.float32(1e-12), np.zeros(norm.size, np.float32)
+    for one in own:
+        length += weight[one] * weight[one]
+    length = np.sqrt(length)
+    for one in own:
+        for cell in range(starts[one], starts[one + 1]):
+            alike[item[cell]] += weight[one] * weight[one] / length
+    for at in range(norm.size):
+        alike[at] = alike[at] / norm[at] if alike[at] > 0 else -np.inf
+    near = np.sort(best(alike, most))
+    k, said = near.size, np.zeros(weight.size, np.float32)
+    system = np.empty((k, k + 1), np.float32)
+    for row in range(k):
+        for cell in range(rows[near[row]], rows[near[row] + 1]):
+            said[token[cell]] = weight[token[cell]] / norm[near[row]]
+        for column in range(row, k):
+            both = np.float32(0)
+            for cell in range(rows[near[column]], rows[near[column] + 1]):
+                both += said[token[cell]] * weight[token[cell]]
+            system[row, column] = system[column, row] = both / norm[near[column]]
+        for cell in range(rows[near[row]], rows[near[row] + 1]):
+            said[token[cell]] = 0
+        system[row, row] += ridge
+        system[row, k] = alike[near[row]]
+    solve(system)
+    chosen = np.flatnonzero(system[:, k] > 0)
+    return near[chosen], system[chosen, k]

@@ -6,23 +6,25 @@ that kernel ridge regression gives it, so that what common words say twice
 counts once. What a source predicts of the item is then what it says of the
 kin, weighted: the prediction of a ridge regression from texts to scores, made
 near the item alone. That needs no matrix of all items, and a few hundred
-microseconds for each new one, whatever the catalogue's size.
+microseconds for each new one, also in a large catalogue.
 Saunders, Gammerman & Vovk, "Ridge regression learning algorithm in dual variables", 1998;
 Gramacy & Apley, "Local Gaussian process approximation for large computer experiments", 2015.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
 from recommender.history import Kin, Query
+from recommender.kept import Kept
 from recommender.sources.base import Scores
-from recommender.sources.usage import Matrix, Places, usage
-from recommender.top import best
+from recommender.sources.usage import Places, usage
 from recommender.types import FloatArray, IntArray
+
+Indices = npt.NDArray[np.int32]
 
 KIN = 64
 """Known items that stand in for a new one, at most."""
@@ -34,7 +36,7 @@ TOKENS = 256
 """The rarest tokens of an item that are looked up."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Text:
     """Which known items have which tokens, and how much each says: the rarer, the more (inverse document frequency).
 
@@ -51,6 +53,12 @@ class Text:
 
     name: ClassVar[str] = "text"
     reason: ClassVar[str] = "like what you use"
+
+    def __post_init__(self) -> None:
+        """ValueError where the parts do not fit: compiled code follows them without a look."""
+        fits = self.key.size == self.weight.size == self.starts.size - 1
+        if not fits or (self.item.size and int(self.item.max()) >= self.norm.size):
+            raise ValueError("the tokens of the texts do not fit their items")
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -70,19 +78,11 @@ class Text:
 
     def kin(self, tokens: IntArray) -> tuple[IntArray, FloatArray]:
         """The known items that stand in for one with these tokens, at most KIN: their positions and weights, > 0."""
-        rows = _rows(self)
+        from recommender.kernels.described import kin
+
         found = _found(self.key, tokens)
         found = np.sort(found[np.argsort(-self.weight[found], kind="stable")[:TOKENS]])
-        weight = self.weight[found] / max(float(np.linalg.norm(self.weight[found])), 1e-12)
-        alike = np.zeros(self.norm.size, np.float32)
-        for token, factor in zip(found.tolist(), (weight * self.weight[found]).tolist(), strict=True):
-            alike[self.item[self.starts[token] : self.starts[token + 1]]] += factor
-        alike = np.divide(alike, self.norm, out=alike, where=self.norm > 0)
-        near = np.sort(best(np.where(alike > 0, alike, -np.inf), KIN))
-        texts = rows[near]
-        among = np.asarray((texts @ texts.T).toarray(), np.float32)
-        solved = np.linalg.solve(among + RIDGE * np.eye(near.size, dtype=np.float32), alike[near])
-        return near[solved > 0], solved[solved > 0].astype(np.float32)
+        return kin(self.weight, self.starts, *_turned(self), self.norm, found, KIN, np.float32(RIDGE))
 
 
 def uses_of(kin: Kin, query: Query) -> FloatArray:
@@ -102,17 +102,16 @@ def _found(ascending: IntArray, codes: IntArray) -> IntArray:
     return np.unique(at[ascending[at] == codes])
 
 
-@lru_cache(maxsize=8)  # immutable, and hashed by identity
-def _rows(text: Text) -> Matrix:
-    """Known items x tokens, rows of length 1."""
-    from scipy import sparse
+def _turn(text: Text) -> tuple[Indices, IntArray, Indices]:
+    """`text.item`; where each known item's tokens begin; the tokens."""
+    from recommender.kernels.described import turned
 
-    columns = sparse.csc_array(
-        (np.repeat(text.weight, np.diff(text.starts)), text.item, text.starts), shape=(text.norm.size, text.key.size)
-    )
-    inverse = np.divide(1, text.norm, out=np.zeros_like(text.norm), where=text.norm > 0)
-    rows: Matrix = sparse.csr_array(sparse.diags_array(inverse) @ columns.tocsr())
-    return rows
+    item = np.asarray(text.item, np.int32)
+    return item, *turned(text.starts, item, text.norm.size)
+
+
+_turned = Kept(_turn)
+"""What is looked up for new items; made when the first one comes."""
 
 
 _ZERO = np.zeros(1, np.float32)

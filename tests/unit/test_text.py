@@ -191,3 +191,10 @@ def test_the_weight_of_text_is_set_where_there_is_text() -> None:
     assert reach_new(ranker).weights.tolist() == [[1, REACH]]
     without = Ranker(("popularity.popularity",), np.ones((1, 1), np.float32))
     assert reach_new(without) is without
+
+
+def test_texts_whose_parts_do_not_fit_are_refused() -> None:
+    text = fit_text(items_of(["a", "b", "c"], None, [np.array([1, 2]), np.array([1, 3]), np.array([2, 3])]))
+    for wrong in ({"weight": text.weight[1:]}, {"key": text.key[1:]}, {"norm": text.norm[:1]}):
+        with pytest.raises(ValueError, match="do not fit"):
+            replace(text, **wrong)
