@@ -114,18 +114,14 @@ def fold_in_few(factors: FloatArray, rows: IntArray, confidence: FloatArray, inv
     t, f = rows.size, inverse.shape[0]
     if factors.shape[1] != f or inverse.shape[1] != f or confidence.size != t:
         raise ValueError("the factors do not fit their inverse")
-    solved, system = np.zeros((t, f), np.float32), np.zeros((t, t + 1), np.float32)
+    used, system = np.empty((t, f), np.float32), np.empty((t, t + 1), np.float32)
     for row in range(t):
-        for one in range(f):
-            share = factors[rows[row], one]
-            for other in range(f):
-                solved[row, other] += share * inverse[one, other]
+        used[row] = factors[rows[row]]
+    solved = np.dot(used, inverse)
+    products = np.dot(solved, used.T)
     for row in range(t):
         for column in range(t):
-            product = np.float32(0)
-            for one in range(f):
-                product += solved[row, one] * factors[rows[column], one]
-            system[row, column] = (confidence[row] - 1) * product + (row == column)
+            system[row, column] = (confidence[row] - 1) * products[row, column] + (row == column)
         system[row, t] = confidence[row]
     solve(system)
     customer = np.zeros(f, np.float32)
