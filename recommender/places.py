@@ -99,8 +99,7 @@ class Place:
         recent = shown.item[shown.time > self._since(ranking)]
         if recent.size < self.settings.cap:
             return recent[:0]
-        item, times = np.unique(recent, return_counts=True)
-        return item[times >= self.settings.cap]
+        return np.flatnonzero(np.bincount(recent) >= self.settings.cap)
 
     def _since(self, ranking: Ranking) -> int:
         return ranking.context.now - int(self.settings.shown_days * DAY)

@@ -89,11 +89,12 @@ def _union(events: EventArray) -> EventArray:
     """The records in order of (time, seq, key), each once."""
     at = _not_later(events)
     if at.size and bool((events["time"][at + 1] < events["time"][at]).any()):
-        events = events[np.argsort(events["time"], kind="stable")]  # parts that are each in order: mostly that is all
+        order = np.argsort(events["time"], kind="stable")  # parts that are each in order: mostly that is all
+        events = events.take(order)  # of records, a tenth of the time that an index takes
         at = _not_later(events)
-    if _in_order(events[at], events[at + 1]):
+    if _in_order(events.take(at), events.take(at + 1)):
         return events
-    events = events[np.lexsort((events["key"], events["seq"], events["time"]))]
+    events = events.take(np.lexsort((events["key"], events["seq"], events["time"])))
     key, time = events["key"], events["time"]
     repeated = (key[1:] == key[:-1]) & (time[1:] == time[:-1])
     if repeated.any():

@@ -108,7 +108,7 @@ class Question:
         kind = place.settings.kind
         if kind not in self._impressions:
             events, (codes, times) = self.read.profile.events, self.read.implied
-            reported = events[events["type"] == IMPRESSION]
+            reported = events.take(np.flatnonzero(events["type"] == IMPRESSION))
             at = self.ranking(place).shelf.items.positions(np.concatenate([reported["item"], codes]))
             self._impressions[kind] = Impressions(at[at >= 0], np.concatenate([reported["time"], times])[at >= 0])
         return self._impressions[kind]

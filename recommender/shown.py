@@ -49,12 +49,12 @@ class Page:
 
 @dataclass(slots=True)
 class _Memory:
-    """One identity's pages, oldest first.
+    """One identity's pages by placement, oldest first.
 
     depth: how many answers were looked through; whole, read: when, and when those since then, monotonic.
     """
 
-    pages: list[Page]
+    pages: dict[str, list[Page]]
     depth: int
     whole: float
     read: float
@@ -78,16 +78,15 @@ class Shown:
     def last(self, identities: Sequence[str], placement: str) -> IntArray:
         """The codes of the items that the customer saw there last, in order; none for a new one."""
         who, own = hash(tuple(identities)), {0, *(hash((name,)) for name in identities)}
-        pages = [page for name in identities for page in self._memory(name, FOR_PAGES)]
-        pages = [page for page in pages if page.first and page.placement == placement]
+        pages = [page for name in identities for page in self._memory(name, FOR_PAGES).get(placement, ()) if page.first]
         wanted = {who, 0} if any(page.who == who for page in pages) else own
         newest = max((page for page in pages if page.who in wanted), key=lambda page: page.order, default=None)
         return np.zeros(0, np.int64) if newest is None else np.frombuffer(newest.codes, np.int64)
 
     def since(self, identities: Sequence[str], placements: AbstractSet[str], at: int) -> tuple[IntArray, IntArray]:
         """What these placements showed to the customer after an instant: the items' codes, and when, (n,), (n,)."""
-        pages = [page for name in identities for page in self._memory(name, MOST_ANSWERS)]
-        pages = [page for page in pages if page.at > at and page.placement in placements]
+        memories = [self._memory(name, MOST_ANSWERS) for name in identities]
+        pages = [page for one in memories for name in placements for page in one.get(name, ()) if page.at > at]
         codes = np.frombuffer(b"".join([page.codes for page in pages]), np.int64)
         times = np.array([page.at for page in pages], np.int64)
         return codes, np.repeat(times, [len(page.codes) // codes.itemsize for page in pages])
@@ -102,12 +101,13 @@ class Shown:
     def keep(self, identity: str, page: Page, *, all_: bool) -> None:
         """Remember a page as this identity was shown it. all_: every page of its placement, not the last alone."""
         with self._turn:
-            memory = self._memories.setdefault(identity, _Memory([], 0, 0.0, 0.0))
+            memory = self._memories.setdefault(identity, _Memory({}, 0, 0.0, 0.0))
             self._forget(identity)
+            pages = memory.pages.get(page.placement, [])
             if not all_:
                 own = hash((identity,))
-                memory.pages = [p for p in memory.pages if p.placement != page.placement or (p.who == own != page.who)]
-            memory.pages = [*memory.pages, page][-MOST_ANSWERS * 2 :]
+                pages = [p for p in pages if p.who == own != page.who]
+            memory.pages[page.placement] = [*pages, page][-MOST_ANSWERS * 2 :]
 
     def forget(self, identities: Sequence[str]) -> None:
         """Let go of what these identities were shown."""
@@ -115,25 +115,30 @@ class Shown:
             for identity in identities:
                 self._memories.pop(identity, None)
 
-    def _memory(self, identity: str, depth: int) -> list[Page]:
-        """An identity's pages, of at least so many answers."""
+    def _memory(self, identity: str, depth: int) -> dict[str, list[Page]]:
+        """An identity's pages by placement, of at least so many answers."""
         memory, now = self._memories.get(identity), monotonic()
         known = 0 if memory is None else memory.depth
         most = max(known, depth)
         if memory is None or known < depth or now - memory.whole > max(self._alone, WHOLE):
             return self._take(identity, self._recall(identity, 0, most), most, now, whole=True)
         if now - memory.read > self._alone:
-            newest = int(memory.pages[-1].order[0], 16) if memory.pages else 0
+            newest = max((int(pages[-1].order[0], 16) for pages in list(memory.pages.values())), default=0)
             return self._take(identity, self._recall(identity, newest - BEHIND, most), most, now, whole=False)
         return memory.pages
 
     def _take(
         self, identity: str, recalled: Sequence[dict[str, Any]], depth: int, now: float, *, whole: bool
-    ) -> list[Page]:
-        pages = _pages(recalled)
+    ) -> dict[str, list[Page]]:
+        new = _pages(recalled)
         with self._turn:
-            memory = self._memories.setdefault(identity, _Memory([], 0, 0.0, 0.0))
-            memory.pages = _joined(pages, [page for page in memory.pages if page.who or not whole])
+            memory = self._memories.setdefault(identity, _Memory({}, 0, 0.0, 0.0))
+            kept = {
+                name: left
+                for name, pages in memory.pages.items()
+                if (left := [page for page in pages if page.who or not whole])
+            }
+            memory.pages = kept | {name: _joined(pages, kept.get(name, [])) for name, pages in new.items()}
             memory.depth, memory.read = depth, now
             if whole:
                 memory.whole = now
@@ -147,21 +152,22 @@ class Shown:
 
 
 def _joined(recalled: list[Page], own: list[Page]) -> list[Page]:
-    """Both, oldest first, each page once: one's own may not be on the ledger yet."""
-    known = {(page.order[0], page.placement) for page in own}
-    new = [page for page in recalled if (page.order[0], page.placement) not in known]
+    """Pages of one placement, oldest first, each once: one's own may not be on the ledger yet."""
+    known = {page.order[0] for page in own}
+    new = [page for page in recalled if page.order[0] not in known]
     return sorted(new + own, key=lambda page: page.order) if own else new
 
 
-def _pages(answers: Sequence[dict[str, Any]]) -> list[Page]:
+def _pages(answers: Sequence[dict[str, Any]]) -> dict[str, list[Page]]:
     """The pages of answers as the ledger has them, newest first; of a placement that is there twice, the first."""
-    found, codes = [], dict[str, int]()  # many answers show the same items
+    found, codes = dict[str, list[Page]](), dict[str, int]()  # many answers show the same items
     for answer in reversed(answers):
         at = (answer.get("context") or {}).get("now", answer["at"])
         for slot in reversed(answer.get("slots", ())):
             ids = [item["item"] for item in slot["items"][:MOST_PLACES]]
             codes |= {id_: code64(id_) for id_ in ids if id_ not in codes}
             shown = np.array([codes[id_] for id_ in ids], np.int64).tobytes()
-            order = answer["recommendation_id"][:12], 0
-            found.append(Page(slot["placement"], not answer.get("after"), at, 0, order, shown))
+            order, placement = (answer["recommendation_id"][:12], 0), slot["placement"]
+            page = Page(placement, not answer.get("after"), at, 0, order, shown)
+            found.setdefault(placement, []).append(page)
     return found
