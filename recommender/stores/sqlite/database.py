@@ -24,6 +24,8 @@ from recommender.stores.sqlite.schema import check_version, prepare, stamp
 
 BUSY_MS = 30_000
 """How long a writer waits for another process; an import's transaction takes about half a second."""
+BUSY_EVERY = 0.01
+"""Seconds between two tries where SQLite itself does not wait."""
 WIPE_MS = 200
 """How long the end of an erasure waits for readers of before."""
 WIPE_EVERY = 5.0
@@ -63,7 +65,7 @@ class Database:
             connection.pragma("secure_delete", "ON")
             with _immediate(connection):
                 prepare(connection, steps)
-            connection.pragma("journal_mode", "wal")
+            _log_ahead(connection)
             connection.pragma("journal_size_limit", 4 * CHECKPOINT_PAGES * 4096)
             connection.wal_autocheckpoint(CHECKPOINT_PAGES)
         except BaseException:
@@ -210,6 +212,20 @@ def _immediate(connection: apsw.Connection) -> Iterator[None]:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+def _log_ahead(connection: apsw.Connection) -> None:
+    """Switch to a write-ahead log; SQLite does not wait for others who open the file at the same moment."""
+    until = time.monotonic() + BUSY_MS / 1000
+    while True:
+        try:
+            connection.pragma("journal_mode", "wal")
+        except apsw.BusyError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(BUSY_EVERY)
+        else:
+            return
 
 
 @contextmanager
