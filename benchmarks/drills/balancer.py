@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from itertools import count
@@ -12,10 +13,14 @@ CHUNK = 65_536
 
 
 class Balancer:
-    """Listens on a free port, in a thread of its own. replicas: ports of this machine; may be changed meanwhile."""
+    """Listens on a free port, in a thread of its own. replicas: ports of this machine; may be changed meanwhile.
+
+    open: how many connections each of them has now.
+    """
 
     def __init__(self, replicas: Sequence[int]) -> None:
         self.replicas = list(replicas)
+        self.open = Counter[int]()
         self.port = 0
         self._turn = count()
         self._loop = asyncio.new_event_loop()
@@ -46,7 +51,9 @@ class Balancer:
             with suppress(OSError):
                 port = replicas[(first + at) % len(replicas)]
                 upstream, downstream = await asyncio.open_connection("127.0.0.1", port)
+                self.open[port] += 1
                 await asyncio.gather(_pipe(reader, downstream), _pipe(upstream, writer))
+                self.open[port] -= 1
                 return
         writer.close()
 

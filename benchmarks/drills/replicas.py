@@ -185,6 +185,9 @@ def drill(server: str, minutes: float, seed: int, customers: int = 60) -> Accoun
 def _happen(load: Load, services: list[Service], balancer: Balancer, seconds: float, account: Account) -> None:
     """A replica is killed after a quarter and starts again; then a promotion, and later a rollback."""
     time.sleep(seconds / 4)
+    until = time.monotonic() + 5
+    while not balancer.open[services[0].port] and time.monotonic() < until:
+        time.sleep(0.0002)  # a request takes milliseconds: it is killed while it has one
     load.killed.append(time.monotonic())
     services[0].kill()
     time.sleep(min(2.0, seconds / 20))
