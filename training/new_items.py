@@ -185,7 +185,7 @@ def among_new(exam: Exam, model: KindModel, seed: int) -> Iterator[Row]:
     """The order of the new items alone, for those who used some of them: one row for each way to rank."""
     shelf = with_kin(exam.items, model)
     pages_ = [(page.query, page.wanted[exam.new[page.wanted]]) for page in exam.asked]
-    pages_ = [(replace(query, items=shelf), wanted) for query, wanted in pages_ if wanted.size]
+    pages_ = [(_told(query, shelf), wanted) for query, wanted in pages_ if wanted.size]
     wanted = [right for _, right in pages_]
     rankings: dict[str, Ranking] = {"murmeli": model_ranking(model), "nearest description": nearest_description(exam)}
     parts = {
@@ -216,9 +216,9 @@ def whole(exam: Exam, model: KindModel) -> Iterator[Row]:
     starts = np.minimum(shelf.token_starts, known.stop)
     blank = replace(shelf, token_starts=starts, tokens=shelf.tokens[known], kin=None)
     ways: dict[str, Ranking] = {
-        "murmeli": lambda query: ranking(replace(query, items=shelf)),
-        "without descriptions": lambda query: ranking(replace(query, items=blank)),
-        "without the new items": lambda query: np.where(exam.new, np.float32(-np.inf), ranking(query)),
+        "murmeli": lambda query: ranking(_told(query, shelf)),
+        "without descriptions": lambda query: ranking(_told(query, blank)),
+        "without the new items": lambda query: np.where(exam.new, np.float32(-np.inf), ranking(_told(query, shelf))),
     }
     ours: Values | None = None
     for name, way in ways.items():
@@ -227,6 +227,11 @@ def whole(exam: Exam, model: KindModel) -> Iterator[Row]:
         shown = float(exam.new[lists].mean())
         yield _row(name, quality, found, ours) | {"coverage": _covered(exam, lists), "share of places": shown}
         ours = quality if ours is None else ours
+
+
+def _told(query: Query, items: Items) -> Query:
+    """The same question of items that something else is told of; nothing that was worked out for it goes along."""
+    return replace(query, items=items, memo={})
 
 
 def _lists(scores: Iterable[FloatArray]) -> IntArray:

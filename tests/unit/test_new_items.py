@@ -8,8 +8,11 @@ import pytest
 
 from recommender.errors import UsageError
 from recommender.history import Items
-from recommender.model import KindModel, by_habit
+from recommender.model import KindModel, by_habit, column_names
+from recommender.ranker import Ranker
 from recommender.settings import Training
+from recommender.sources.attributes import Attributes
+from recommender.sources.base import Source
 from recommender.stores.base import Item
 from recommender.tokens import tokens_of
 from recommender.types import DAY, EVENT, PURCHASE, Kind, code64
@@ -123,6 +126,18 @@ def test_a_page_without_the_new_items_shows_none() -> None:
     rows = {row["name"]: row for row in whole(exam, habit_alone(exam.earlier, Training()))}
     assert rows["murmeli"]["coverage"] == 1
     assert rows["without the new items"]["coverage"] == 0
+
+
+def test_a_page_without_descriptions_is_ranked_anew() -> None:
+    exam = shop_exam()
+    items, alike = (
+        exam.earlier.items,
+        Attributes(np.zeros(0, np.int64), np.zeros(0, np.float32), np.array(1, np.float32)),
+    )
+    sources: tuple[Source, ...] = (fit_popularity(exam.earlier.log, items), alike)
+    ranker = Ranker(column_names(sources), np.array([[0.1, 1]], np.float32))
+    rows = {row["name"]: row for row in whole(exam, KindModel(items.codes, items.ids, sources, ranker))}
+    assert float(str(rows["without descriptions"]["ndcg@20"])) < float(str(rows["murmeli"]["ndcg@20"]))
 
 
 def test_a_file_gives_one_document(tmp_path: Path) -> None:
