@@ -65,7 +65,7 @@ def main() -> None:
             with Service(home, None, "--workers", str(workers)) as service:
                 target = Target(service.port, service.pid, service.key)
                 asyncio.run(load(target, call, 16, 3))
-                time.sleep(1)
+                time.sleep(1)  # the last answers go to the ledger
                 for number, pid in enumerate(target.processes()):
                     role = "supervisor" if workers > 1 and number == 0 else "worker"
                     mapped, copied = mapped_mb(pid, (home / "models").resolve())

@@ -87,7 +87,7 @@ class Question:
         if self.read is not UNREAD and time.monotonic() < self.until:
             try:
                 return rank(shelf, self.means.model.kinds[kind], profile, context)
-            except Exception as error:
+            except Exception as error:  # a source may be a site's own: whatever it does, the page is filled
                 if self.means.fault is None:
                     raise
                 self.means.fault(error)

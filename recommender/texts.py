@@ -8,7 +8,25 @@ import numpy as np
 from recommender.bundle import Array
 
 
-class Chain(Sequence[str]):
+class _Texts(Sequence[str]):
+    """Texts by their places, from 0 on or from behind."""
+
+    __slots__ = ()
+
+    def _text(self, at: int) -> str:
+        """The text at a place that there is."""
+        raise NotImplementedError
+
+    @overload
+    def __getitem__(self, at: int) -> str: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[str]: ...
+    def __getitem__(self, at: int | slice) -> str | list[str]:
+        places = range(len(self))
+        return [self._text(place) for place in places[at]] if isinstance(at, slice) else self._text(places[at])
+
+
+class Chain(_Texts):
     """Two lists of ids read as one, without copying the long one."""
 
     def __init__(self, first: Sequence[str], then: Sequence[str]) -> None:
@@ -17,18 +35,11 @@ class Chain(Sequence[str]):
     def __len__(self) -> int:
         return self._size + len(self._then)
 
-    @overload
-    def __getitem__(self, at: int) -> str: ...
-    @overload
-    def __getitem__(self, at: slice) -> list[str]: ...
-    def __getitem__(self, at: int | slice) -> str | list[str]:
-        if isinstance(at, slice):
-            return [self[i] for i in range(*at.indices(len(self)))]
-        at = at + len(self) if at < 0 else at
+    def _text(self, at: int) -> str:
         return self._first[at] if at < self._size else self._then[at - self._size]
 
 
-class PackedTexts(Sequence[str]):
+class PackedTexts(_Texts):
     """Texts laid end to end in UTF-8, each made a string only when it is asked for.
 
     starts: shape (n + 1,); text i is data[starts[i]:starts[i + 1]].
@@ -51,15 +62,7 @@ class PackedTexts(Sequence[str]):
     def __len__(self) -> int:
         return int(self.starts.size) - 1
 
-    @overload
-    def __getitem__(self, at: int) -> str: ...
-    @overload
-    def __getitem__(self, at: slice) -> list[str]: ...
-    def __getitem__(self, at: int | slice) -> str | list[str]:
-        if isinstance(at, slice):
-            return [self[i] for i in range(*at.indices(len(self)))]
-        if not 0 <= at < self.starts.size - 1:
-            at = range(len(self))[at]
+    def _text(self, at: int) -> str:
         return self.data[self.starts[at] : self.starts[at + 1]].tobytes().decode()
 
     def check(self) -> None:

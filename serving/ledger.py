@@ -139,5 +139,5 @@ class WriteBehind:
         try:
             while await self._writer.run(lambda: self._ledger.prune(before, LARGEST_GROUP)) == LARGEST_GROUP:
                 pass
-        except Exception:
+        except Exception:  # what is too old goes next time; the writing must go on
             logging.getLogger(LOGGER).exception("The ledger cannot be pruned.")

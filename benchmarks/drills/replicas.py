@@ -112,7 +112,7 @@ class Load:
         if not near:
             since = time.monotonic() - self.killed[0] if self.killed else -1
             self.wrong("outside", f"{error!r}, {since:.2f} s after the kill")
-        time.sleep(0.05)
+        time.sleep(0.05)  # as a front end would, before it asks again
 
     def wrong(self, what: str, why: str) -> None:
         """Count what must not be."""
@@ -177,20 +177,20 @@ def drill(server: str, minutes: float, seed: int, customers: int = 60) -> Accoun
             _happen(load, services, balancer, minutes * 60, account)
             for one in running:
                 one.result()
-        time.sleep(LEDGER)
+        time.sleep(LEDGER)  # until the last answers must be there
         _count(home, url, load)
     return account
 
 
 def _happen(load: Load, services: list[Service], balancer: Balancer, seconds: float, account: Account) -> None:
     """A replica is killed after a quarter and starts again; then a promotion, and later a rollback."""
-    time.sleep(seconds / 4)
+    time.sleep(seconds / 4)  # what happens is spread over the load
     until = time.monotonic() + 5
     while not balancer.open[services[0].port] and time.monotonic() < until:
         time.sleep(0.0002)  # a request takes milliseconds: it is killed while it has one
     load.killed.append(time.monotonic())
     services[0].kill()
-    time.sleep(min(2.0, seconds / 20))
+    time.sleep(min(2.0, seconds / 20))  # one replica answers alone
     services[0].__enter__()
     balancer.replicas[0] = services[0].port
     account.ready_again = services[0].ready
@@ -209,7 +209,7 @@ def _change(load: Load, services: list[Service], label: str, path: str, body: ob
     for service in services:
         with closing(service.client()) as direct:
             while direct.ask("GET", "/readyz")["model"] != label and time.monotonic() < told + 10:
-                time.sleep(0.02)
+                time.sleep(0.02)  # it is looked for, not waited for
     return time.monotonic() - told
 
 

@@ -5,38 +5,26 @@ import numpy as np
 from recommender.kernels.choose import best
 from recommender.kernels.compiled import compiled
 from recommender.kernels.linear import solve
-from recommender.kernels.past import Places, find
+from recommender.kernels.past import Places, enter, find, index, position
 from recommender.types import FloatArray, IntArray
-
-_ROOM = 1024
-"""Cells of the table that tokens are numbered by, at first; it doubles when half full. A power of two."""
 
 
 @compiled("i1")
 def numbered(tokens: IntArray) -> tuple[IntArray, IntArray]:
-    """The distinct tokens in the order of their first appearance, and which of them each token is.
-
-    Open addressing. Tokens are hashes, so their last bits are addresses.
-    """
+    """The distinct tokens in the order of their first appearance, and which of them each token is."""
     distinct, number, count = np.empty(tokens.size, np.int64), np.empty(tokens.size, np.int64), 0
-    table = np.full(_ROOM, -1)
+    table = index(distinct[:0])
     for at in range(tokens.size):
-        cell = tokens[at] & (table.size - 1)
-        while table[cell] >= 0 and distinct[table[cell]] != tokens[at]:
-            cell = (cell + 1) & (table.size - 1)
-        number[at] = table[cell] if table[cell] >= 0 else count
-        if table[cell] >= 0:
-            continue
-        table[cell] = count
-        distinct[count] = tokens[at]
-        count += 1
-        if 2 * count > table.size:
-            table = np.full(2 * table.size, -1)
-            for known in range(count):
-                cell = distinct[known] & (table.size - 1)
-                while table[cell] >= 0:
-                    cell = (cell + 1) & (table.size - 1)
-                table[cell] = known
+        one = position(table, distinct, tokens[at])
+        if one < 0:
+            one = count
+            distinct[one] = tokens[at]
+            count += 1
+            if 2 * count > table.size:
+                table = index(distinct[:count])
+            else:
+                enter(table, distinct, one)
+        number[at] = one
     return distinct[:count].copy(), number
 
 
@@ -116,7 +104,7 @@ def kin(
         for cell in range(starts[one], starts[one + 1]):
             alike[item[cell]] += weight[one] * weight[one] / length
     for at in range(norm.size):
-        alike[at] = alike[at] / norm[at] if alike[at] > 0 else -np.inf
+        alike[at] = alike[at] / norm[at] if min(alike[at], norm[at]) > 0 else -np.inf
     near = np.sort(best(alike, most))
     k, said = near.size, np.zeros(weight.size, np.float32)
     system = np.empty((k, k + 1), np.float32)

@@ -31,6 +31,15 @@ def find(ascending: IntArray, first: int, end: int, code: int) -> int:
     return low if size == 1 and ascending[low] == code else -1
 
 
+@compiled("J1 i1 i0")
+def enter(table: Places, codes: IntArray, at: int) -> None:
+    """Put the code at a place into a table of `index` that has room for it, and does not have it."""
+    cell = codes[at] & (table.size - 1)
+    while table[cell] >= 0:
+        cell = (cell + 1) & (table.size - 1)
+    table[cell] = at
+
+
 @compiled("i1")
 def index(codes: IntArray) -> Places:
     """A table in which `position` finds codes: open addressing. Codes are hashes, so their last bits are addresses."""
@@ -39,10 +48,7 @@ def index(codes: IntArray) -> Places:
         size *= 2
     table = np.full(size, -1, np.int32)
     for at in range(codes.size):
-        cell = codes[at] & (size - 1)
-        while table[cell] >= 0:
-            cell = (cell + 1) & (size - 1)
-        table[cell] = at
+        enter(table, codes, at)
     return table
 
 

@@ -31,6 +31,11 @@ class Attributes:
     name: ClassVar[str] = "attributes"
     reason: ClassVar[str] = "like what you use"
 
+    def __post_init__(self) -> None:
+        """ValueError where the parts do not fit: compiled code follows them without a look."""
+        if self.tokens.size != self.weight.size:
+            raise ValueError("the weights of attributes are not one for each of their tokens")
+
     @property
     def columns(self) -> tuple[str, ...]:
         return ("attributes",)

@@ -64,7 +64,7 @@ S = TypeVar("S", bound=Source)
 
 def to_arrays(source: Source) -> Arrays:
     """The fields of a source by name, as arrays; and the copy of the one that is scanned, where it is long."""
-    arrays = {f.name: np.asarray(getattr(source, f.name)) for f in fields(source)}  # type: ignore[arg-type]
+    arrays = {f.name: np.asarray(getattr(source, f.name)) for f in fields(source)}  # type: ignore[arg-type]  # a Protocol
     scanned = getattr(source, "scanned", None)
     return arrays | {f"{scanned}_{name}": copy for name, copy in (copy_of(arrays[scanned]) if scanned else {}).items()}
 

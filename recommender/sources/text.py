@@ -57,6 +57,7 @@ class Text:
     def __post_init__(self) -> None:
         """ValueError where the parts do not fit: compiled code follows them without a look."""
         fits = self.key.size == self.weight.size == self.starts.size - 1
+        fits &= self.weight.dtype == self.norm.dtype == np.float32 and self.starts.dtype == np.int64
         if not fits or (self.item.size and int(self.item.max()) >= self.norm.size):
             raise ValueError("the tokens of the texts do not fit their items")
 

@@ -9,6 +9,7 @@ import pytest
 from recommender.catalogue import Catalogue, kin_table
 from recommender.history import Items, Kin, Query
 from recommender.ranker import Ranker
+from recommender.sources.attributes import Attributes
 from recommender.sources.base import Scores
 from recommender.sources.habit import Habit
 from recommender.sources.text import KIN, RIDGE
@@ -195,6 +196,17 @@ def test_the_weight_of_text_is_set_where_there_is_text() -> None:
 
 def test_texts_whose_parts_do_not_fit_are_refused() -> None:
     text = fit_text(items_of(["a", "b", "c"], None, [np.array([1, 2]), np.array([1, 3]), np.array([2, 3])]))
-    for wrong in ({"weight": text.weight[1:]}, {"key": text.key[1:]}, {"norm": text.norm[:1]}):
+    of_other_type = text.weight.astype(np.float64)
+    for wrong in (
+        {"weight": text.weight[1:]},
+        {"key": text.key[1:]},
+        {"norm": text.norm[:1]},
+        {"weight": of_other_type},
+    ):
         with pytest.raises(ValueError, match="do not fit"):
             replace(text, **wrong)
+
+
+def test_attributes_without_a_weight_for_each_token_are_refused() -> None:
+    with pytest.raises(ValueError, match="one for each"):
+        Attributes(np.array([1, 2, 3]), np.ones(2, np.float32), np.array(1, np.float32))
