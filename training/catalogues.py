@@ -1,7 +1,11 @@
-"""Catalogues of files into the store: one row, one item; what is no field of an item becomes an attribute."""
+"""Catalogues of files into the store: one row, one item; what is no field of an item becomes an attribute.
+
+Where there is no catalogue, what a log says of its items beside their ids.
+"""
 
 import math
 import re
+import statistics
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
@@ -19,7 +23,8 @@ from training.files import DAMAGED, Chunk, Table, open_table
 
 FIELDS = ("id", "kind", "title", "available", "attributes")
 LONGEST_TITLE = 2000
-CHUNK = 5_000
+CHUNK, LOG_CHUNK = 5_000, 50_000
+"""Rows read at a time: of a catalogue, and of a log that says of its items what they are like."""
 
 REASONS = {
     "no_id": "`id` is missing or empty.",
@@ -221,3 +226,45 @@ def _plain(value: object) -> object:
 
 def _is_unicode(text: str) -> bool:
     return not any("\ud800" <= letter <= "\udfff" for letter in text)
+
+
+def described(path: Path, mapping: Mapping[str, str]) -> list[Item]:
+    """The items of a log that says of each what it is like: `item`, and columns that are its title and attributes.
+
+    Of several values of one item numbers give their median, texts the commonest. Raises UsageError where a column
+    is not there.
+    """
+    names = Names("item", files=True, limit=1_000_000)
+    said: dict[str, dict[str, list[object]]] = {}
+    with closing(open_table(path)) as table:
+        absent = sorted(set(mapping.values()) - set(table.columns))
+        if absent:
+            raise UsageError(f"{path} has no column {', '.join(absent)}; it has {', '.join(table.columns)}.")
+        for chunk in table.chunks(list(mapping.values()), LOG_CHUNK):
+            columns = {name: chunk.columns[column] for name, column in mapping.items()}
+            for at, slot in enumerate(names.slots(columns["item"]).tolist()):
+                if slot >= 2:  # the first two stand for nothing and for the unfit
+                    own = said.setdefault(names.texts[slot], {})
+                    for name, values in columns.items():
+                        if name != "item" and values[at] not in (None, ""):
+                            own.setdefault(name, []).append(values[at])
+    return [_item(id_, {name: _typical(values) for name, values in own.items()}) for id_, own in said.items()]
+
+
+def _item(id_: str, attributes: dict[str, object]) -> Item:
+    title = attributes.pop("title", None)
+    return Item(id_, Kind.CONTENT, None if title is None else str(title), attributes)
+
+
+def _typical(values: Sequence[object]) -> object:
+    numbers = [_number(value) for value in values]
+    if all(number is not None for number in numbers):
+        return statistics.median(number for number in numbers if number is not None)
+    return statistics.mode(map(str, values))
+
+
+def _number(value: object) -> float | None:
+    try:
+        return float(str(value))
+    except ValueError:
+        return None

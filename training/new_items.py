@@ -9,10 +9,8 @@ used some of them, and whole pages, on which they stand among all others.
 
 import re
 import resource
-import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,7 +20,6 @@ from scipy import sparse
 
 from recommender.baselines import Ranking
 from recommender.catalogue import kin_table
-from recommender.columns import Names
 from recommender.errors import UsageError
 from recommender.events import FIELDS
 from recommender.features import used
@@ -37,10 +34,9 @@ from recommender.stores.memory import MemoryStore
 from recommender.tokens import pieces_of, tokens_of
 from recommender.top import best
 from recommender.types import DAY, BoolArray, FloatArray, IntArray, Kind, is_use
-from training.catalogues import import_items
+from training.catalogues import described, import_items
 from training.dataset import Log, end_to_end, items_of
 from training.evaluation import Report, Row, model_ranking
-from training.files import open_table
 from training.fit.kind import Subject, fit_kind
 from training.learned import chosen
 from training.log_file import read_log
@@ -54,8 +50,6 @@ ORDERS = 20
 
 SOME = 100
 """A source that tells no two new items apart on so many pages has no row."""
-
-CHUNK = 50_000
 
 _TERM = re.compile(r"\w\w+")
 
@@ -109,48 +103,6 @@ def with_kin(items: Items, model: KindModel) -> Items:
     pieces = [items.pieces[items.piece_starts[at] : items.piece_starts[at + 1]] for at in late]
     found = [kin_table([source.kin(own) for own in pieces]) for source in model.sources if isinstance(source, Text)]
     return replace(items, kin=found[0] if found else None)
-
-
-def described(path: Path, mapping: Mapping[str, str]) -> list[Item]:
-    """The items of a log that says of each what it is like: `item`, and columns that are its title and attributes.
-
-    Of several values of one item numbers give their median, texts the commonest. Raises UsageError where a column
-    is not there.
-    """
-    names = Names("item", files=True, limit=1_000_000)
-    said: dict[str, dict[str, list[object]]] = {}
-    with closing(open_table(path)) as table:
-        absent = sorted(set(mapping.values()) - set(table.columns))
-        if absent:
-            raise UsageError(f"{path} has no column {', '.join(absent)}; it has {', '.join(table.columns)}.")
-        for chunk in table.chunks(list(mapping.values()), CHUNK):
-            columns = {name: chunk.columns[column] for name, column in mapping.items()}
-            for at, slot in enumerate(names.slots(columns["item"]).tolist()):
-                if slot >= 2:  # the first two stand for nothing and for the unfit
-                    own = said.setdefault(names.texts[slot], {})
-                    for name, values in columns.items():
-                        if name != "item" and values[at] not in (None, ""):
-                            own.setdefault(name, []).append(values[at])
-    return [_item(id_, {name: _typical(values) for name, values in own.items()}) for id_, own in said.items()]
-
-
-def _item(id_: str, attributes: dict[str, object]) -> Item:
-    title = attributes.pop("title", None)
-    return Item(id_, Kind.CONTENT, None if title is None else str(title), attributes)
-
-
-def _typical(values: Sequence[object]) -> object:
-    numbers = [_number(value) for value in values]
-    if all(number is not None for number in numbers):
-        return statistics.median(number for number in numbers if number is not None)
-    return statistics.mode(map(str, values))
-
-
-def _number(value: object) -> float | None:
-    try:
-        return float(str(value))
-    except ValueError:
-        return None
 
 
 def nearest_description(exam: Exam) -> Ranking:

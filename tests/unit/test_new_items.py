@@ -16,10 +16,11 @@ from recommender.sources.base import Source
 from recommender.stores.base import Item
 from recommender.tokens import tokens_of
 from recommender.types import DAY, EVENT, PURCHASE, Kind, code64
+from training.catalogues import described
 from training.dataset import Log, log_of
 from training.fit.kind import Subject
 from training.fit.popularity import fit_popularity
-from training.new_items import Exam, K, among_new, described, exam_of, nearest_description, run, tfidf, whole
+from training.new_items import Exam, K, among_new, exam_of, nearest_description, run, tfidf, whole
 
 CUPS = [f"{colour} cup" for colour in ("red", "blue", "green", "pink", "white")]
 LAMPS = [f"{colour} lamp" for colour in ("red", "blue", "green", "pink", "white")]
