@@ -13,8 +13,9 @@ from recommender.settings import Training
 from recommender.types import FloatArray
 from training.benchmark_commands import rows_of, unseen_table
 from training.evaluation import Row
-from training.unseen import Cases, Task, all_but_one, answer, given_two, read_task, run
+from training.unseen import Cases, all_but_one, answer, given_two, run
 from training.unseen_rankings import conditional, ease
+from training.unseen_task import Task, read_task
 
 LOG = (
     "visitor,area,part\n"
