@@ -129,13 +129,14 @@ def _with_interval(row: Mapping[str, Any], name: str) -> str:
 
 
 def unseen_table(rows: Rows) -> Table:
-    """All but one, then given two: each rank score with half the width of its 95 % interval."""
+    """All but one, given two, every two: each rank score with half the width of its 95 % interval."""
     shown = [
         {
             "name": row["name"],
             "all but one": _with_interval(row, "rank_score"),
             **{name: "" if row[name] is None else f"{row[name]:.3f}" for name in ("hit@1", "hit@5", "mrr")},
             "given two": _with_interval(row, "given_two"),
+            "every two": _with_interval(row, "every_two"),
             "fit s": f"{row['fit_seconds']:.1f}",
         }
         for row in rows

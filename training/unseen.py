@@ -3,7 +3,8 @@
 The protocols of Breese, Heckerman & Kadie, "Empirical analysis of predictive algorithms for collaborative filtering",
 1998. All but one: each item of a visitor with two or more is hidden in turn; every visitor counts the same, however
 many items they have. Given two: ten times, two items of a visitor with three or more are drawn and the rest is asked;
-the rank score is the paper's, over all lists. Given items are not ranked. Visitors are told apart by part and id, for
+every two: the same with all their pairs, what ten draws come to without their luck. The rank score of both is the
+paper's, over all lists. Given items are not ranked. Visitors are told apart by part and id, for
 a log may number those of each part anew.
 """
 
@@ -34,6 +35,9 @@ _NONE = np.zeros(0, np.int64)
 
 DRAWS = 10
 """How often items are drawn from each visitor in "given two"."""
+
+PAIRS = 300
+"""Of a visitor with more pairs than that, 25 items, so many are drawn in "every two"."""
 
 TOP = 5
 """How long the lists are whose coverage, novelty and Gini are told."""
@@ -101,6 +105,23 @@ def given_two(task: Task, seed: int) -> Cases:
     return _cases(task, visitor, np.concatenate([_NONE, *drawn]), case)
 
 
+def every_two(task: Task, seed: int) -> Cases:
+    """All but two of the items of each visitor with three or more, for every two of them; visitor by visitor."""
+    rng, size = np.random.default_rng(seed), np.diff(task.starts)
+    visitor, hidden, case, cases = [_NONE], [_NONE], [_NONE], 0
+    for who in np.flatnonzero(size > 2).tolist():
+        first, second = np.triu_indices(size[who], 1)
+        some = np.arange(first.size) if first.size <= PAIRS else rng.permutation(first.size)[:PAIRS]
+        rest = np.ones((some.size, size[who]), np.bool_)
+        rest[np.arange(some.size), first[some]] = rest[np.arange(some.size), second[some]] = False
+        at, place = np.nonzero(rest)
+        visitor.append(np.full(some.size, who))
+        hidden.append(task.starts[who] + place)
+        case.append(cases + at)
+        cases += some.size
+    return _cases(task, np.concatenate(visitor), np.concatenate(hidden), np.concatenate(case))
+
+
 def _cases(task: Task, visitor: IntArray, hidden: IntArray, case: IntArray) -> Cases:
     """hidden: places in `uses`, case: which case each of them is hidden in."""
     shape = visitor.size, task.items.codes.size
@@ -147,7 +168,7 @@ def rows(task: Task, settings: Training, progress: Report = lambda *_: None) -> 
     started = time.process_time()
     model = fit_kind(task.train, settings)
     spent = time.process_time() - started
-    asked = all_but_one(task), given_two(task, settings.seed)
+    asked = all_but_one(task), given_two(task, settings.seed), every_two(task, settings.seed)
     champion = None
     rivals = rankings(task.train, model, settings)
     for number, (name, fit) in enumerate(rivals.items()):
@@ -158,7 +179,9 @@ def rows(task: Task, settings: Training, progress: Report = lambda *_: None) -> 
         seconds = {"fit_seconds": fitted - started, "rank_seconds": time.process_time() - fitted}
         if champion is None:
             champion, seconds["fit_seconds"] = answers, spent
-        measures = _judge(task, asked[0], answers[0], champion[0]) | _judge_two(asked[1], answers[1], champion[1])
+        measures = _judge(task, asked[0], answers[0], champion[0])
+        for two, at in (("given_two", 1), ("every_two", 2)):
+            measures |= _judge_two(two, asked[at], answers[at], champion[at])
         yield {"name": name, **measures, **{part: round(took, 2) for part, took in seconds.items()}}
         progress("rows", number + 1, len(rivals))
 
@@ -178,13 +201,13 @@ def _judge(task: Task, cases: Cases, found: Answers, champion: Answers) -> Row:
     return row | {name: None if np.isnan(value) else value for name, value in spread.items()}
 
 
-def _judge_two(cases: Cases, found: Answers, champion: Answers) -> Row:
-    """Given two: the rank score over all lists, and how much further the champion's is."""
+def _judge_two(name: str, cases: Cases, found: Answers, champion: Answers) -> Row:
+    """The rank score over all lists, every visitor alike, and how much further the champion's is."""
     share, weight = rank_score(found.ranks, np.diff(cases.hidden.indptr).astype(np.int64))
-    share = 100 * share
-    row = _summary("given_two", share, cases.visitor, weight)
-    row |= _summary("given_two_behind", _share(champion, cases) - share, cases.visitor, weight)
-    return row | {"given_two_n": cases.visitor.size}
+    share, weight = 100 * share, weight / np.bincount(cases.visitor)[cases.visitor]
+    row = _summary(name, share, cases.visitor, weight)
+    row |= _summary(f"{name}_behind", _share(champion, cases) - share, cases.visitor, weight)
+    return row | {f"{name}_n": cases.visitor.size}
 
 
 def _share(found: Answers, cases: Cases) -> Values:

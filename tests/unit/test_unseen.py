@@ -2,6 +2,7 @@
 
 import gzip
 from collections.abc import Sequence
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,10 @@ from recommender.errors import UsageError
 from recommender.history import Query
 from recommender.settings import Training
 from recommender.types import FloatArray
+from training import unseen
 from training.benchmark_commands import rows_of, unseen_table
 from training.evaluation import Row
-from training.unseen import Cases, all_but_one, answer, given_two, run
+from training.unseen import Cases, all_but_one, answer, every_two, given_two, run
 from training.unseen_rankings import conditional, ease
 from training.unseen_task import Task, read_task
 
@@ -92,6 +94,22 @@ def test_given_two_asks_for_the_rest_of_those_with_three_ten_times_and_repeats_i
     assert found == shown(world, given_two(world, seed=1))
 
 
+def test_every_two_asks_for_the_rest_of_every_pair_once_and_of_many_for_some(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = task(tmp_path)
+    found = shown(world, every_two(world, seed=1))
+    assert [who for who, _, _ in found] == [2] * 3
+    assert {frozenset(given) for _, given, _ in found} == {
+        frozenset(pair) for pair in combinations(("help", "search", "later"), 2)
+    }
+    assert all(given | hidden == {"help", "search", "later"} for _, given, hidden in found)
+    monkeypatch.setattr(unseen, "PAIRS", 2)
+    some = shown(world, every_two(world, seed=1))
+    assert len(some) == 2
+    assert all(case in found for case in some)
+
+
 def test_given_items_are_no_rivals_and_ties_go_to_the_others(tmp_path: Path) -> None:
     world = task(tmp_path)
     cases = all_but_one(world)
@@ -137,6 +155,7 @@ def test_a_visitor_counts_once_however_many_items_they_have(tmp_path: Path) -> N
 def test_the_own_items_are_masked_so_that_habit_alone_finds_nothing(tmp_path: Path) -> None:
     found = figures(tmp_path)
     assert found["most-used"]["rank_score"] == found["most-recent"]["given_two"] == 0
+    assert found["most-used"]["every_two"] == 0
     assert found["murmeli"]["behind"] == 0
 
 
@@ -144,7 +163,9 @@ def test_where_nobody_has_two_items_nothing_can_be_asked_and_the_table_is_empty_
     log = write(tmp_path, "visits.csv", "visitor,area,part\n1,home,train\n2,home,test\n")
     document = run(log, None, {}, settings=SETTINGS)
     rows = rows_of(document)
-    assert {(row["n"], row["rank_score"], row["mrr"], row["given_two"]) for row in rows} == {(0, None, None, None)}
+    assert {(row["n"], row["rank_score"], row["mrr"], row["given_two"], row["every_two"]) for row in rows} == {
+        (0, None, None, None, None)
+    }
     assert unseen_table(rows).row_count == len(rows)
 
 
