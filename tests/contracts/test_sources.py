@@ -47,7 +47,7 @@ FITS: dict[str, Callable[[Log, Items], Source]] = {
         weights_of(user_items(log, items)), FactorSettings(factors=4, regularisation=1.0), threads=1
     ),
     "ease": lambda log, items: fit_ease(weights_of(user_items(log, items)), penalty=1.0, per_item=8),
-    "sets": lambda log, items: fit_sets(user_items(log, items), 7, np.full(3, 200)),
+    "sets": lambda log, items: fit_sets(user_items(log, items), seed=7, steps=200),
     "graph": lambda log, items: fit_graph(weights_of(user_items(log, items)), GraphSettings(rank=3), threads=1),
     "attributes": lambda log, items: fit_attributes(user_items(log, items), items),
     "text": lambda _log, items: fit_text(items),

@@ -14,7 +14,7 @@ from recommender.sources.base import from_arrays
 from recommender.sources.ease import Ease
 from recommender.sources.sets import SIZES, Sets
 from recommender.sources.usage import Matrix
-from recommender.types import EVENT, USE, FloatArray, IntArray, Kind, codes64
+from recommender.types import EVENT, USE, FloatArray, Kind, codes64
 from training.dataset import Log, items_of, log_of
 from training.evaluation import model_ranking
 from training.fit import ease, pairs, sets
@@ -22,12 +22,10 @@ from training.fit.ease import fit_ease, invert
 from training.fit.kind import Subject, fit_kind, refit
 from training.fit.pairs import WIDE, count_pairs
 from training.fit.sets import (
-    ASKED,
-    BOTH,
     CHECK,
-    MIXTURE,
+    GIVEN,
     PRIOR_OF_PAIRS,
-    Asking,
+    WORTH,
     Questions,
     Weights,
     _shares,
@@ -106,28 +104,24 @@ def several(customers: int, items: int) -> Matrix:
     return used[np.flatnonzero(np.diff(used.indptr) > 1)]
 
 
-@pytest.mark.parametrize("asking", ASKED)
-def test_every_question_gives_one_at_least_and_asks_for_all_the_rest(asking: Asking) -> None:
+def test_every_question_gives_one_at_least_and_asks_for_all_the_rest() -> None:
     used = several(60, 9)
-    questions = ask(used, np.random.default_rng(1), asking)
+    questions = ask(used, np.random.default_rng(1))
     given, wanted = questions.given.toarray(), questions.wanted.toarray()
-    enough = used.sum(axis=1) >= asking.least
-    np.testing.assert_array_equal(given + (wanted > 0), used.toarray()[enough])
+    np.testing.assert_array_equal(given + (wanted > 0), used.toarray())
     assert (given.sum(1) >= 1).all()
     rest = (wanted > 0).sum(1)
     assert (rest >= 1).all()
-    assert set(given[rest > 1].sum(1)) <= set(asking.few)
-    assert asking.last == 0 or np.count_nonzero(rest == 1) > rest.size / 3
-    assert asking.last < 1 or (rest == 1).all()
-    if asking is BOTH:
-        one, few = wanted.max(1) == 1, wanted.max(1) == asking.worth
-        assert (one ^ few).all()
-        assert (rest[one] == 1).all()
+    assert np.count_nonzero(rest == 1) > rest.size / 3
+    one, few = wanted.max(1) == 1, wanted.max(1) == WORTH
+    assert (one ^ few).all()
+    assert (rest[one] == 1).all()
+    assert set(given[few & (rest > 1)].sum(1)) <= set(GIVEN)
 
 
 def test_the_slope_is_that_of_the_surprise() -> None:
     used = several(12, 7)
-    questions, weights = ask(used, np.random.default_rng(1), BOTH), start(7)
+    questions, weights = ask(used, np.random.default_rng(1)), start(7)
     found = slope(weights, questions, np.ones((used.shape[0], 4), np.float32))
     scale = float(questions.wanted.sum()) / used.shape[0]
     rng = np.random.default_rng(2)
@@ -141,7 +135,7 @@ def test_the_slope_is_that_of_the_surprise() -> None:
 @pytest.mark.parametrize("rectified", [True, False])
 def test_serving_computes_what_training_computed_and_models_of_the_first_version_as_ever(rectified: bool) -> None:
     used, weights = several(12, 7), start(7)
-    questions = ask(used, np.random.default_rng(1), BOTH)
+    questions = ask(used, np.random.default_rng(1))
     first = {name: np.asarray(one) for name, one in weights.items()} | {"steps": np.array(1)}
     source = from_arrays(Sets, first | ({"rectified": np.array(True)} if rectified else {}))
     items = items_of([f"item-{number}" for number in range(7)])
@@ -160,66 +154,45 @@ def test_serving_computes_what_training_computed_and_models_of_the_first_version
         assert not score[given].any()
 
 
-def steps_of(*each: int) -> IntArray:
-    return np.array(each * len(ASKED) if len(each) == 1 else each)
-
-
-@pytest.mark.usefixtures("short")
-def test_the_more_steps_the_less_surprised_by_what_it_learns_from() -> None:
+def test_the_more_steps_the_less_surprised_by_what_it_learns_from(monkeypatch: pytest.MonkeyPatch) -> None:
     used = several(200, 9)
-    for number, asking in enumerate(ASKED):
-        questions = ask(used, np.random.default_rng(9), asking)
-        taken = (fit_sets(used, 7, steps_of(steps)) for steps in (0, 20, 60, 200))
-        losses = [surprise(network(found, number), questions) for found in taken]
-        assert losses == sorted(losses, reverse=True)
+    questions = ask(used, np.random.default_rng(9))
+    monkeypatch.setattr(sets, "NETWORKS", 1)
+    losses = [surprise(_weights(fit_sets(used, 7, steps), used), questions) for steps in (0, 20, 60, 200)]
+    assert losses == sorted(losses, reverse=True)
 
 
-def network(found: Sets, number: int) -> Weights:
-    """One of the networks, as it was fitted."""
-    part = slice(number * sets.HIDDEN, (number + 1) * sets.HIDDEN)
-    shift = found.shift[number] + found.share
-    return {
-        "direct": found.direct[number],
-        "inward": found.inward[:, part],
-        "outward": found.outward[part],
-        "shift": shift,
-    }
-
-
-def test_a_large_catalogue_has_one_network_for_each_question(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sets, "ITEMS", 17)
-    found = fit_sets(several(60, 9), 7, steps_of(5))
-    assert found.outward.shape[0] == len(ASKED) * sets.HIDDEN
-    np.testing.assert_array_equal(found.mixture, MIXTURE)
-
-
-@pytest.mark.parametrize("given", [1, 2, 3, 4, 6])
-def test_networks_are_mixed_by_how_much_was_used_and_two_items_by_what_else_was_used_by_who_used_both(
-    given: int,
-) -> None:
+def test_networks_are_averaged_as_many_as_the_catalogue_allows(monkeypatch: pytest.MonkeyPatch) -> None:
     used, items = several(60, 9), items_of([f"item-{number}" for number in range(9)])
-    found, at = fit_sets(used, 7, steps_of(40)), np.arange(1, 1 + given)
-    row = sparse.csr_array(np.isin(np.arange(9), at).astype(np.float32)[None])
-    logs = []
-    for number in range(len(found.shift)):
-        one = network(found, number)
-        hidden = np.maximum(inputs_of(row) @ one["inward"], 0)
-        logs.append((hidden @ one["outward"] + row @ one["direct"] + one["shift"])[0])
-    assert len(logs) == 2 * len(ASKED)
-    mixed = np.tile(MIXTURE[min(given, 4) - 1] / 2, 2) @ np.array(logs)
+    three, query = fit_sets(used, 7, 5), [known_by(items, np.array([1, 4, 6]))]
+    monkeypatch.setattr(sets, "NETWORKS", 1)
+    alone = [fit_sets(used, 7 + other, 5).score(query)[0].values for other in range(3)]
+    np.testing.assert_allclose(three.score(query)[0].values, np.mean(alone, axis=0), atol=1e-5)
+    monkeypatch.setattr(sets, "NETWORKS", 3)
+    monkeypatch.setattr(sets, "ITEMS", 18)
+    assert fit_sets(used, 7, 5).outward.shape[0] == 2 * sets.HIDDEN
+
+
+def test_two_items_are_also_known_by_what_else_was_used_by_who_used_both() -> None:
+    used, items, at = several(60, 9), items_of([f"item-{number}" for number in range(9)]), np.array([1, 4])
+    found = fit_sets(used, 7, 40)
+    query = [known_by(items, at)]
+    plain = replace(found, pair=found.pair[:0])
     rest = np.setdiff1d(np.arange(9), at)
-    likely = np.exp(mixed[rest]) / np.exp(mixed[rest]).sum()
-    if given == 2:
-        counted = np.zeros(9)
-        for customer in used.toarray():
-            size = int(customer.sum())
-            if customer[at].all() and size > 2:
-                counted += customer * 2 / (size * (size - 1))
-        likely = (PRIOR_OF_PAIRS * likely + counted[rest]) / (PRIOR_OF_PAIRS + counted[rest].sum())
-    score = found.score([known_by(items, at)])[0].values[0]
+    likely = np.exp(plain.score(query)[0].values[0, rest] + found.share[rest])
+    counted = np.zeros(9)
+    for customer in used.toarray():
+        size = int(customer.sum())
+        if customer[at].all() and size > 2:
+            counted += customer * 2 / (size * (size - 1))
+    assert counted[rest].any()
+    expected = PRIOR_OF_PAIRS * likely / likely.sum() + counted[rest]
+    score = found.score(query)[0].values[0]
     odds = np.exp(score[rest] + found.share[rest])
-    np.testing.assert_allclose(odds / odds.sum(), likely, rtol=2e-4)
+    np.testing.assert_allclose(odds / odds.sum(), expected / expected.sum(), rtol=2e-4)
     assert not score[at].any()
+    three = [known_by(items, np.array([1, 4, 6]))]
+    assert found.score(three)[0].values.tobytes() == plain.score(three)[0].values.tobytes()
 
 
 def test_a_pair_is_known_by_what_else_was_used_with_it_and_every_customer_counts_once(
@@ -253,41 +226,42 @@ def test_of_pairs_those_that_most_used_are_kept() -> None:
     assert count_pairs(used[:0]).pair.size == count_pairs(used, cells=0).item.size == 0
 
 
-@pytest.mark.usefixtures("short")
 def test_two_items_met_together_once_move_each_other_less_and_those_met_often_as_far_as_ever(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     dense = np.zeros((300, 6), np.float32)
     dense[:150, :2] = dense[150, 2:4] = dense[151:, 4:] = 1
     used: Matrix = sparse.csr_array(dense)
-    direct = fit_sets(used, 1, steps_of(200)).direct[0]
+    direct = fit_sets(used, 1, 200).direct
     monkeypatch.setitem(sets.FLOOR, "direct", 1e-8)
-    without = fit_sets(used, 1, steps_of(200)).direct[0]
+    without = fit_sets(used, 1, 200).direct
     assert 0 < direct[2, 3] < 0.95 * without[2, 3]
     assert direct[0, 1] == pytest.approx(without[0, 1], rel=0.02)
 
 
 @pytest.mark.usefixtures("short")
 def test_as_many_steps_are_taken_as_answer_others_best_and_those_weights_are_kept() -> None:
-    used, others = several(200, 9), several(60, 9)
-    found = fit_sets(used, 7, others)
-    again = fit_sets(used, 7, found.steps)
-    assert found.outward.tobytes() == again.outward[: len(ASKED) * sets.HIDDEN].tobytes()
-    rng = np.random.default_rng(7)
-    for number, asking in enumerate(ASKED):
-        questions = ask(others, rng, asking)
-        best = ranking(network(found, number), questions)
-        for steps in (0, CHECK, 2 * CHECK):
-            assert ranking(network(fit_sets(used, 7, steps_of(steps)), number), questions) <= best
+    used = several(200, 9)
+    questions = ask(several(60, 9), np.random.default_rng(9))
+    found = fit_sets(used, 7, questions)
+    again = fit_sets(used, 7, int(found.steps))
+    assert found.outward.tobytes() == again.outward.tobytes()
+    best = ranking(_weights(found, used), questions)
+    assert all(ranking(_weights(fit_sets(used, 7, steps), used), questions) <= best for steps in (0, CHECK, 2 * CHECK))
+
+
+def _weights(found: Sets, used: Matrix) -> Weights:
+    share = used.sum(axis=0) + 0.5
+    shift = found.shift + np.log(share / share.sum()).astype(np.float32)
+    return {"direct": found.direct, "inward": found.inward, "outward": found.outward, "shift": shift}
 
 
 def test_where_nobody_has_two_items_nothing_is_learned() -> None:
     nobody = sparse.csr_array(np.eye(5, dtype=np.float32))
-    found = fit_sets(nobody, 7, several(60, 5))
-    assert not found.steps.any()
+    found = fit_sets(nobody, 7, ask(several(60, 5), np.random.default_rng(1)))
+    assert int(found.steps) == 0
     assert not found.direct.any()
-    assert found.pair.size == 0
-    assert np.isfinite(fit_sets(sparse.csr_array(np.zeros((0, 3), np.float32)), 7, steps_of(5)).shift).all()
+    assert np.isfinite(fit_sets(sparse.csr_array(np.zeros((0, 3), np.float32)), seed=7, steps=5).shift).all()
 
 
 def test_the_class_of_a_number_is_an_input() -> None:
@@ -321,9 +295,9 @@ def first(model: KindModel, items: Items, *used: str) -> str:
 
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Few steps of small networks: these worlds need no more."""
+    """Few steps of one network: these worlds need no more."""
     monkeypatch.setattr(sets, "STEPS", 300)
-    monkeypatch.setattr(sets, "HIDDEN", 64)
+    monkeypatch.setattr(sets, "NETWORKS", 1)
 
 
 @pytest.mark.usefixtures("short")
@@ -357,7 +331,7 @@ def test_the_same_log_and_seed_give_the_same_bytes_and_a_refit_keeps_what_was_ch
     one, two, three = (next(s for s in m.sources if isinstance(s, Sets)) for m in (model, again, anew))
     assert one.direct.tobytes() == two.direct.tobytes()
     assert one.direct.tobytes() != three.direct.tobytes()
-    assert one.steps.tolist() == three.steps.tolist()
+    assert one.steps == three.steps
     chosen = [float(s.penalty) for m in (model, anew) for s in m.sources if isinstance(s, Ease)]
     assert chosen[0] == chosen[1]
     assert anew.ranker is model.ranker
@@ -388,12 +362,12 @@ def test_a_log_of_one_item_and_one_of_one_customer_are_ranked_too() -> None:
 
 
 def test_questions_can_be_taken_apart() -> None:
-    questions: Questions = ask(several(30, 9), np.random.default_rng(1), BOTH)
+    questions: Questions = ask(several(30, 9), np.random.default_rng(1))
     some = questions.some(np.array([2, 0]))
     np.testing.assert_array_equal(some.given.toarray(), questions.given.toarray()[[2, 0]])
 
 
 def test_hidden_units_left_out_are_drawn_from_the_seed() -> None:
     used = several(60, 9)
-    assert fit_sets(used, 1, steps_of(5)).outward.tobytes() == fit_sets(used, 1, steps_of(5)).outward.tobytes()
-    assert fit_sets(used, 1, steps_of(5)).outward.tobytes() != fit_sets(used, 2, steps_of(5)).outward.tobytes()
+    assert fit_sets(used, 1, 5).outward.tobytes() == fit_sets(used, 1, 5).outward.tobytes()
+    assert fit_sets(used, 1, 5).outward.tobytes() != fit_sets(used, 2, 5).outward.tobytes()

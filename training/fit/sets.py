@@ -1,16 +1,14 @@
 """Fits what completes a set: some items of a customer are given, a network of one hidden layer is asked for the rest.
 
 The loss is that of the softmax over all items that are not given. The questions are those of Breese, Heckerman & Kadie,
-"Empirical analysis of predictive algorithms for collaborative filtering", 1998: all items but one are given, or only
-few. Who used two things may be done but for one, or have only begun, and the two use different things next; so there is
-a network for either question and one for both, which are mixed by how many items are given. The hidden units are
-rectified, so that one can stand for some items used together, or for one used without another. Steps are those of Adam
-(Kingma & Ba, 2015) on batches, with some of the hidden units left out in each (Srivastava et al., 2014); what is
-published is the running mean of the weights. Denoising autoencoders for this task: Liang et al., "Variational
-autoencoders for collaborative filtering", 2018.
+"Empirical analysis of predictive algorithms for collaborative filtering", 1998: half of them give all items but one,
+the others two, five or ten. The hidden units are rectified, so that one can stand for some items used together, or for
+one used without another. Steps are those of Adam (Kingma & Ba, 2015) on batches, with some of the hidden units left
+out in each (Srivastava et al., 2014); what is published is the running mean of the weights. Denoising autoencoders for
+this task: Liang et al., "Variational autoencoders for collaborative filtering", 2018.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -26,6 +24,12 @@ from training.fit.popularity import PRIOR
 
 HIDDEN = 512
 """Hidden units of one network."""
+
+NETWORKS, ITEMS = 3, 1_500
+"""As many networks are fitted, from other seeds, and their scores averaged, as divide so many items; one at least.
+
+On held-out visitors of a log of 285 items a second one brought .09 of the rank score, a third .04, a fourth .02.
+"""
 
 BATCH = 256
 """Questions in a step."""
@@ -50,53 +54,24 @@ items): below the floor they are pulled as far as there is evidence for them.
 MEAN = 0.998
 """What a step keeps of the running mean of the weights."""
 
+GIVEN = np.array([2, 2, 2, 5, 10])
+"""Of the questions that give few items, how many; for a customer who has no more than that, two, or one of two."""
+
+WORTH = 0.5
+"""What each missing item counts in a question that gives few, where the one that is missing of all counts 1."""
+
 PRIOR_OF_PAIRS = 25.0
-"""As how many customers' worth the networks count, where others used the same two items."""
+"""As how many customers' worth the network counts, where others used the same two items.
+
+On held-out customers of a log of 285 items, two slices, given two gained .29 and .18 of the rank score; all but one
+lost .11 and .14, for those who used two things are then answered as if all had only begun, and some are nearly done.
+"""
 
 CHECK, PATIENCE, STEPS = 100, 6, 3_000
 """They are asked every so many steps; the walk ends when so many times in a row were no better, or after STEPS."""
 
 Weights = dict[str, FloatArray]
 """The arrays of `Sets` by name."""
-
-
-@dataclass(frozen=True, slots=True)
-class Asking:
-    """How customers are asked. last: in how many of the questions all items but one are given.
-
-    few: of the other questions, how many items are given, each as often as it stands here; to a customer who has no
-    more than that, two, or one of two. worth: what each missing item counts in these, where the one that is missing of
-    all counts 1. least: how many items a customer has who is asked.
-    """
-
-    last: float
-    few: tuple[int, ...]
-    worth: float
-    least: int = 2
-
-
-BOTH = Asking(0.5, (2, 2, 2, 5, 10), 0.5)
-"""Half and half, as the field does; the blend is asked the same."""
-
-ASKED = BOTH, Asking(1.0, (2,), 1.0), Asking(0.0, (2,), 1.0, least=3)
-"""What each network is asked: both, for the last item, and for the rest of who has only begun.
-
-Two items are given in the latter, and it is as good for who used one or three as if these were asked for.
-"""
-
-REPEATS, ITEMS = 2, 1_000
-"""As many networks are asked the same, from other seeds, as divide so many items; one at least.
-
-On held-out customers of a log of 285 items a second one brought .08 of the rank score, all but one.
-"""
-
-MIXTURE = np.array([[0.25, 0.5, 0.25], [0.5, 0.0, 0.5], [0.5, 0.25, 0.25], [0.5, 0.5, 0.0]], np.float32)
-"""How much each of `ASKED` counts for one who used one item, two, three, and more.
-
-The log cannot say how many of those who used two things are done but for one: only a clock could. Held-out customers of
-a log of 285 items, two slices, beside three networks that are asked both: rank score given one +.8 and +.9, given two
-+.36 and +.39 (.1 of it by the pairs), given three +.5 and +.3; all but one -.08 and -.19.
-"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,34 +90,24 @@ class Questions:
         return Questions(self.given[rows], self.inputs[rows], self.wanted[rows])
 
 
-def fit_sets(counts: Matrix, seed: int, steps: "IntArray | Matrix") -> Sets:
-    """counts: customers x items. steps: how many to take for each of ASKED, shape (3,), or what other customers used,
-
-    customers x items: as many as answer best what these are asked, by one network each.
-    """
+def fit_sets(counts: Matrix, seed: int, steps: int | Questions) -> Sets:
+    """counts: customers x items. steps: how many to take, or questions of others: as many as answer these best."""
     used = as_used(counts)
-    if isinstance(steps, np.ndarray):
-        repeats = min(max(ITEMS // max(used.shape[1], 1), 1), REPEATS)
-        networks = [
-            _taught(used, seed + number + len(ASKED) * again, asking, int(steps[number]))
-            for again in range(repeats)
-            for number, asking in enumerate(ASKED)
-        ]
+    several: Matrix = used[np.flatnonzero(np.diff(used.indptr) > 1)]
+    if isinstance(steps, Questions):
+        taken, first = _best(several, seed, steps)
     else:
-        repeats, rng = 1, np.random.default_rng(seed)
-        best = [_best(used, seed + number, asking, ask(steps, rng, asking)) for number, asking in enumerate(ASKED)]
-        networks, steps = [weights for _, weights in best], np.array([enough for enough, _ in best])
+        taken, first = steps, _taught(several, seed, steps)
+    more = range(1, min(max(ITEMS // max(counts.shape[1], 1), 1), NETWORKS))
+    weights = _averaged([first, *(_taught(several, seed + other, taken) for other in more)])
     share = total(used, 0) + PRIOR
     level = np.log(share / share.sum()).astype(np.float32)
+    weights["shift"] = weights["shift"] - level
     pairs = count_pairs(used)
     return Sets(
-        direct=np.stack([one["direct"] for one in networks]),
-        inward=np.concatenate([one["inward"] for one in networks], axis=1),
-        outward=np.concatenate([one["outward"] for one in networks]),
-        shift=np.stack([one["shift"] - level for one in networks]),
-        steps=steps.astype(np.int64),
+        **weights,
+        steps=np.array(taken),
         rectified=np.array(True),
-        mixture=np.tile(MIXTURE / np.float32(repeats), repeats),
         pair=pairs.pair,
         starts=pairs.starts,
         item=pairs.item,
@@ -157,13 +122,24 @@ def as_used(counts: Matrix) -> Matrix:
     return sparse.csr_array((np.ones(counts.nnz, np.float32), counts.indices, counts.indptr), counts.shape)
 
 
-def _taught(used: Matrix, seed: int, asking: Asking, steps: int) -> Weights:
+def _taught(used: Matrix, seed: int, steps: int) -> Weights:
     """The weights after so many steps."""
-    *_, weights = chain([_start(used, seed)], _walk(used, seed, asking, steps))
+    *_, weights = chain([_start(used, seed)], _walk(used, seed, steps))
     return weights
 
 
-def _best(used: Matrix, seed: int, asking: Asking, questions: Questions) -> tuple[int, Weights]:
+def _averaged(networks: Sequence[Weights]) -> Weights:
+    """One network that scores as these do on average: all their hidden units, side by side."""
+    part = np.float32(1 / len(networks))
+    return {
+        "direct": part * np.sum([one["direct"] for one in networks], axis=0),
+        "inward": np.concatenate([one["inward"] for one in networks], axis=1),
+        "outward": part * np.concatenate([one["outward"] for one in networks]),
+        "shift": part * np.sum([one["shift"] for one in networks], axis=0),
+    }
+
+
+def _best(used: Matrix, seed: int, questions: Questions) -> tuple[int, Weights]:
     """After how many steps the questions are answered best, 0 where there is nothing to learn from; the weights then.
 
     By ranks, not by surprise: what grows too sure of itself ranks better for a while, and a blend can calm it.
@@ -172,7 +148,7 @@ def _best(used: Matrix, seed: int, asking: Asking, questions: Questions) -> tupl
     if not used.nnz or not questions.wanted.nnz:
         return enough, best
     quality = ranking(best, questions)
-    for step, weights in enumerate(_walk(used, seed, asking, STEPS), 1):
+    for step, weights in enumerate(_walk(used, seed, STEPS), 1):
         if step % CHECK:
             continue
         found = ranking(weights, questions)
@@ -183,20 +159,19 @@ def _best(used: Matrix, seed: int, asking: Asking, questions: Questions) -> tupl
     return enough, best
 
 
-def ask(used: Matrix, rng: np.random.Generator, asking: Asking) -> Questions:
-    """One question for each customer who has items enough."""
-    used = used[np.flatnonzero(np.diff(used.indptr) >= asking.least)]
+def ask(used: Matrix, rng: np.random.Generator) -> Questions:
+    """One question for each customer, all of whom have two items or more."""
     size = np.diff(used.indptr).astype(np.int64)
     who = np.repeat(np.arange(size.size), size)
     order = np.lexsort((rng.random(who.size), who))
     place = np.arange(who.size) - used.indptr[who]
-    few = np.array(asking.few)[rng.integers(0, len(asking.few), size.size)]
+    few = GIVEN[rng.integers(0, GIVEN.size, size.size)]
     few = np.minimum(np.where(few < size, few, 2), size - 1)
-    last = rng.random(size.size) < asking.last
-    known = np.where(last, size - 1, few)
+    whole = rng.random(size.size) < 0.5
+    known = np.where(whole, size - 1, few)
     given = np.zeros(who.size, np.bool_)
     given[order] = place < known[who]
-    worth = np.where(last, np.float32(1), np.float32(asking.worth))[who]
+    worth = np.where(whole, np.float32(1), np.float32(WORTH))[who]
     ones = np.ones(who.size, np.float32)
     return Questions(
         _chosen(used, given, ones),
@@ -231,12 +206,12 @@ def _start(used: Matrix, seed: int) -> Weights:
     }
 
 
-def _walk(used: Matrix, seed: int, asking: Asking, steps: int) -> Iterator[Weights]:
+def _walk(used: Matrix, seed: int, steps: int) -> Iterator[Weights]:
     """The running mean of the weights after each of so many steps."""
     weights, rng = _start(used, seed), np.random.default_rng(seed)
     moments = {name: (np.zeros_like(one), np.zeros_like(one)) for name, one in weights.items()}
     mean = {name: one.copy() for name, one in weights.items()}
-    for step, questions in enumerate(_batches(used, rng, asking, steps), 1):
+    for step, questions in enumerate(_batches(used, rng, steps), 1):
         drawn = rng.random((questions.given.shape[0], HIDDEN), np.float32) >= DROPPED
         kept = drawn.astype(np.float32) / np.float32(1 - DROPPED)
         slopes = slope(weights, questions, kept)
@@ -251,13 +226,11 @@ def _walk(used: Matrix, seed: int, asking: Asking, steps: int) -> Iterator[Weigh
         yield mean
 
 
-def _batches(used: Matrix, rng: np.random.Generator, asking: Asking, steps: int) -> Iterator[Questions]:
+def _batches(used: Matrix, rng: np.random.Generator, steps: int) -> Iterator[Questions]:
     """So many batches; every pass over the customers asks them anew, in another order."""
-    while steps > 0:
-        questions = ask(used, rng, asking)
-        order = rng.permutation(questions.given.shape[0])
-        if not order.size:
-            return
+    while steps > 0 and used.shape[0]:
+        questions = ask(used, rng)
+        order = rng.permutation(used.shape[0])
         for start in range(0, order.size, BATCH)[:steps]:
             yield questions.some(order[start : start + BATCH])
         steps -= -(-order.size // BATCH)
