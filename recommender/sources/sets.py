@@ -23,9 +23,9 @@ class Sets:
     A network with one hidden layer beside the direct effects, and counts beside it where two items were used. direct:
     shape (known, known), what a used item (row) adds to each other. inward: (known + SIZES + 1, h), what each used item
     and their number add to the hidden units; outward: (h, known), what these add to each item. shift: (known,), what is
-    added for any set. steps: shape (), for how many it was fitted. rectified: shape (), whether hidden units are 0 below
-    0; those of the first version's models are tangents of sums over the root of the number used. Of what is in the set,
-    and to a stranger, it says nothing: 0, as of items that came after training.
+    added for any set. steps: shape (), for how many it was fitted. rectified: shape (), whether hidden units are 0
+    below 0; those of the first version's models are tangents of sums over the root of the number used. Of what is in
+    the set, and to a stranger, it says nothing: 0, as of items that came after training.
 
     pair: shape (m,), first * known + second of pairs that customers used both of, the first below the second,
     ascending; what else these used is item[starts[i]:starts[i + 1]], each as often as weight says at the same place.
