@@ -81,8 +81,9 @@ class Sets:
             return found
         part = slice(self.starts[place], self.starts[place + 1])
         item, weight = self.item[part], self.weight[part]
-        likely = np.exp(found + self.share - (found + self.share).max())
-        likely[at] = 0
+        likely = found + self.share
+        likely[at] = -np.inf
+        likely = np.exp(likely - likely.max())
         counts = np.full(found.size, self.prior)
         counts[item] += weight * likely.sum() / np.maximum(likely[item], 1e-20)
         told: FloatArray = found + np.log(counts / (self.prior + weight.sum()))

@@ -17,7 +17,7 @@ WIDE = 40
 """Items of a customer, above which their pairs are not counted: a pair would count a 780th, for 40 ** 3 steps."""
 
 FEWEST = 5
-"""Customers who must have used both: less would move nothing beside the networks, and tell of single customers."""
+"""Customers who must have used both: less would move nothing beside the network, and tell of single customers."""
 
 CELLS = 5_000_000
 """Most that is kept, 40 MB; the pairs that most customers used both of come first."""
@@ -36,7 +36,8 @@ class Pairs:
 def count_pairs(used: Matrix, cells: int = CELLS) -> Pairs:
     """used: customers x items, 1 where used. cells: how many numbers to keep at most."""
     size = np.diff(used.indptr)
-    used, size = used[(size > 2) & (size <= WIDE)], size[(size > 2) & (size <= WIDE)].astype(np.float32)
+    used = used[np.flatnonzero((size > 2) & (size <= WIDE))]
+    size = np.diff(used.indptr).astype(np.float32)
     first, second = _most_met(used, size, cells)
     counts: Matrix = sparse.csr_array(sparse.diags_array(2 / (size * (size - 1))) @ used)
     columns: Matrix = used.T.tocsr()
