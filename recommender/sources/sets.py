@@ -49,6 +49,16 @@ class Sets:
     name: ClassVar[str] = "sets"
     reason: ClassVar[str] = "used together"
 
+    def __post_init__(self) -> None:
+        """ValueError where the pairs do not fit the items: better refused with the model than met at an answer."""
+        ends = self.starts.size == self.pair.size + 1 and (np.diff(self.starts) >= 0).all()
+        fits = ends and self.starts[0] == 0 and self.starts[-1] == self.item.size == self.weight.size
+        if self.pair.size:
+            fits &= self.share.size == self.outward.shape[1]
+            fits &= self.item.min(initial=0) >= 0 and self.item.max(initial=0) < self.share.size
+        if not fits:
+            raise ValueError("the pairs of the sets do not fit their items")
+
     @property
     def columns(self) -> tuple[str, ...]:
         return ("sets",)

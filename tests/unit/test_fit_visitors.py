@@ -10,11 +10,11 @@ from recommender.errors import MurmeliError
 from recommender.history import Items
 from recommender.model import KindModel
 from recommender.settings import Training
-from recommender.sources.base import from_arrays
+from recommender.sources.base import from_arrays, to_arrays
 from recommender.sources.ease import Ease
 from recommender.sources.sets import SIZES, Sets
 from recommender.sources.usage import Matrix
-from recommender.types import EVENT, USE, FloatArray, Kind, codes64
+from recommender.types import EVENT, USE, FloatArray, IntArray, Kind, codes64
 from training.dataset import Log, items_of, log_of
 from training.evaluation import model_ranking
 from training.fit import ease, pairs, sets
@@ -177,7 +177,7 @@ def test_two_items_are_also_known_by_what_else_was_used_by_who_used_both() -> No
     used, items, at = several(60, 9), items_of([f"item-{number}" for number in range(9)]), np.array([1, 4])
     found = fit_sets(used, 7, 40)
     query = [known_by(items, at)]
-    plain = replace(found, pair=found.pair[:0])
+    plain = replace(found, pair=found.pair[:0], starts=found.starts[:1], item=found.item[:0], weight=found.weight[:0])
     rest = np.setdiff1d(np.arange(9), at)
     likely = np.exp(plain.score(query)[0].values[0, rest] + found.share[rest])
     counted = np.zeros(9)
@@ -214,6 +214,27 @@ def test_a_pair_is_known_by_what_else_was_used_with_it_and_every_customer_counts
     assert found.weight.sum() == pytest.approx(1 + 2)
     monkeypatch.setattr(pairs, "FEWEST", 2)
     assert count_pairs(sparse.csr_array(dense)).pair.tolist() == [1, 2, WIDE + 2 + 2]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"item": np.full(3, 9, np.int32)},
+        {"item": np.full(3, -1, np.int32)},
+        {"weight": np.ones(2, np.float32)},
+        {"starts": np.array([0, 1])},
+        {"starts": np.array([0, 4, 3])},
+        {"starts": np.array([1, 2, 3])},
+        {"share": np.zeros(8, np.float32)},
+        {"pair": np.array([1, 2, 3])},
+    ],
+)
+def test_pairs_that_do_not_fit_their_items_are_refused(wrong: dict[str, IntArray | FloatArray]) -> None:
+    parts = {"pair": np.array([1, 2]), "starts": np.array([0, 2, 3]), "item": np.arange(3), "weight": np.ones(3)}
+    model = to_arrays(fit_sets(several(60, 9), 7, 2)) | parts
+    from_arrays(Sets, model)
+    with pytest.raises(ValueError, match="do not fit"):
+        from_arrays(Sets, model | wrong)
 
 
 def test_of_pairs_those_that_most_used_are_kept() -> None:
