@@ -36,7 +36,10 @@ HERE = Path()
 
 Shown = Table | Text | str
 
-out = Console(highlight=False)
+WIDE = 160
+"""Characters of a line in a file or a pipe, which has no width of its own: there no cell of a table is folded."""
+
+out = Console(highlight=False, width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDE)
 err = Console(stderr=True, highlight=False)
 
 
