@@ -7,6 +7,7 @@ import pickle
 import re
 import shlex
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -458,12 +459,25 @@ def test_an_evaluation_leaves_a_report_in_the_home_or_where_it_is_told_to(run: R
     assert (refused.code, "Choose another --report" in refused.err) == (1, True)
 
 
-def test_a_judgement_fits_eighty_columns(run: Run, shop: Path) -> None:
+def test_a_judgement_fits_eighty_columns(run: Run, shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(terminal.out, "width", 80)
     for line in (("train",), ("models", "show", "champion")):
         ran = run(*line, "--home", shop)
         rows = [text for text in ran.out.splitlines() if text.startswith((" murmeli ", " most-used "))]
         assert len(rows) == 4
         assert all(len(text) <= 80 for text in rows)
+        assert "…" not in ran.out
+
+
+def test_nothing_is_folded_in_a_pipe(tmp_path: Path) -> None:
+    named = tmp_path / "a-file-with-a-name-that-does-not-fit-into-a-line-of-a-terminal-of-eighty-columns.csv"
+    named.write_text(LOG)
+    there = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+    line = (sys.executable, "-m", "murmeli", "import", "events", named.name, "--home", "shop")
+    ran = subprocess.run(  # noqa: S603 - our own words
+        line, cwd=tmp_path, env=there, stdout=subprocess.PIPE, text=True, check=True
+    )
+    assert named.name in ran.stdout
 
 
 def test_a_table_of_measures_fits_a_terminal(run: Run, tmp_path: Path) -> None:
