@@ -42,6 +42,8 @@ REACHES = 3.0
 """Seconds in which a promotion reaches all replicas."""
 LEDGER = 1.5
 """Seconds of answers that a killed replica may not have written yet."""
+HELD = 0.05
+"""Seconds in which answers that were given before a replica was paused have arrived."""
 CUT = (OSError, http.client.HTTPException)
 
 Answer = dict[str, Any]
@@ -185,9 +187,11 @@ def drill(server: str, minutes: float, seed: int, customers: int = 60) -> Accoun
 def _happen(load: Load, services: list[Service], balancer: Balancer, seconds: float, account: Account) -> None:
     """A replica is killed after a quarter and starts again; then a promotion, and later a rollback."""
     time.sleep(seconds / 4)  # what happens is spread over the load
+    services[0].pause()  # what it has begun, and what comes to it now, is cut
+    time.sleep(HELD)
     until = time.monotonic() + 5
     while not balancer.open[services[0].port] and time.monotonic() < until:
-        time.sleep(0.0002)  # a request takes milliseconds: it is killed while it has one
+        time.sleep(0.001)
     load.killed.append(time.monotonic())
     services[0].kill()
     time.sleep(min(2.0, seconds / 20))  # one replica answers alone

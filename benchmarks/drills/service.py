@@ -109,6 +109,10 @@ class Service:
         """A new connection."""
         return Client(self.port, self.key)
 
+    def pause(self) -> None:
+        """SIGSTOP for it and its workers: connections are taken, and nothing is answered."""
+        os.killpg(self._process.pid, signal.SIGSTOP)
+
     def kill(self) -> None:
         """SIGKILL for it and its workers, and wait until the process is gone."""
         with suppress(ProcessLookupError):
