@@ -72,10 +72,13 @@ class Log:
         return Log(kept[self.starts].astype(np.int64), self.events[chosen], self.count_starts, self.counts, self.names)
 
 
-def log_of(who: npt.NDArray[np.int64], events: EventArray) -> Log:
-    """A log out of loose events; who: shape (n,), the customer of each, 0 up. Order does not matter."""
+def log_of(who: npt.NDArray[np.int64], events: EventArray, customers: int = 0) -> Log:
+    """A log out of loose events; who: shape (n,), the customer of each, 0 up. Order does not matter.
+
+    customers: how many there are, where the last of them may have no event.
+    """
     order = np.lexsort((events["key"], events["seq"], events["time"], who))
-    customers = int(who.max()) + 1 if who.size else 0
+    customers = max(customers, int(who.max()) + 1 if who.size else 0)
     starts = np.searchsorted(who[order], np.arange(customers + 1)).astype(np.int64)
     return Log(starts, events[order], np.zeros(customers + 1, np.int64), EMPTY.counts)
 

@@ -34,7 +34,8 @@ from recommender.top import best
 from recommender.types import EVENT, USE, BoolArray, FloatArray, IntArray
 from training.dataset import Log, items_of, log_of
 from training.evaluation import Report, Row
-from training.fit.content import closing_question, fit_content
+from training.fit.content import INVERTED, closing_question, fit_content
+from training.fit.ease import fit_ease, penalty_in
 from training.fit.factors import FactorSettings, fit_factors
 from training.fit.graph import GraphSettings, fit_graph
 from training.fit.matrix import total
@@ -47,7 +48,8 @@ Rank = Callable[[IntArray], Sequence[FloatArray] | FloatArray]
 
 BLOCK = 64
 
-ROWS = 11
+ROWS = 12
+"""With EASE among them, else one less."""
 
 T = TypeVar("T")
 
@@ -112,7 +114,7 @@ def _log(train: Matrix, items: Items) -> Log:
     events = np.zeros(train.nnz, EVENT)
     events["item"], events["type"] = items.codes[train.indices], USE
     events["key"] = np.arange(1, train.nnz + 1)
-    return log_of(np.repeat(np.arange(train.shape[0]), np.diff(train.indptr)), events)
+    return log_of(np.repeat(np.arange(train.shape[0]), np.diff(train.indptr)), events, train.shape[0])
 
 
 def top_lists(task: Task, rank: Rank, customers: IntArray) -> IntArray:
@@ -203,7 +205,7 @@ def run(train: Path, test: Path, k: int, settings: Training, progress: Report = 
     results: list[JsonValue] = []
     for row in rows(task, settings):
         results.append(row)
-        progress("rows", len(results), ROWS)
+        progress("rows", len(results), ROWS - (task.items.codes.size > INVERTED))
     seconds = time.perf_counter() - started
     return {"task": "top-n", "results": results, "seconds": round(seconds, 2), "peak_rss_mb": _peak()}
 
@@ -216,7 +218,7 @@ def rows(task: Task, settings: Training) -> Iterator[Row]:
     yield judge(task, "murmeli", champion) | _spent(fit_seconds, seconds)
     for name in ("most-used", "most-recent"):
         yield judge(task, name, np.full_like(champion, -1), champion) | _spent(0, 0)
-    for name, fit in (_parts(task, settings) | _rivals(task, settings)).items():
+    for name, fit in (_parts(task, settings, penalty_in(sources)) | _rivals(task, settings)).items():
         rank, fit_seconds = _timed(fit)
         lists, seconds = _timed(partial(top_lists, task, rank, customers))
         yield judge(task, name, lists, champion) | _spent(fit_seconds, seconds)
@@ -231,7 +233,7 @@ def _peak() -> float:
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
 
 
-def _parts(task: Task, settings: Training) -> dict[str, Callable[[], Rank]]:
+def _parts(task: Task, settings: Training, penalty: float) -> dict[str, Callable[[], Rank]]:
     threads = settings.threads
     fits: dict[str, Callable[[], Source]] = {
         "popularity": lambda: fit_popularity(task.log, task.items),
@@ -239,6 +241,8 @@ def _parts(task: Task, settings: Training) -> dict[str, Callable[[], Rank]]:
         "factors": lambda: fit_factors(task.train, FactorSettings.of(settings, task.train), threads=threads),
         "graph": lambda: fit_graph(task.train, GraphSettings.of(settings), threads),
     }
+    if penalty:
+        fits["ease"] = lambda: fit_ease(task.train, penalty)
     return {name: partial(_alone, task, fit) for name, fit in fits.items()}
 
 

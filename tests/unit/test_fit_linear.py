@@ -17,10 +17,12 @@ from recommender.sources.popularity import Popularity
 from recommender.sources.usage import HEAD, Matrix, scaled, usage
 from recommender.types import DAY, DISMISS, EVENT, RETURN, USE, FloatArray, Kind, code64
 from training.dataset import Log, items_of, log_of
+from training.fit import content
 from training.fit.attributes import fit_attributes
 from training.fit.blend import Pool, fit_blend, page_quality
+from training.fit.ease import penalty_in
 from training.fit.factors import FactorSettings, fit_factors
-from training.fit.kind import Subject, fit_kind
+from training.fit.kind import Subject, fit_kind, refit
 from training.fit.matrix import user_items, weights_of
 from training.fit.neighbours import NeighbourSettings, fit_neighbours
 from training.fit.popularity import PRIOR, choose_half_life, decayed, fit_popularity
@@ -240,6 +242,22 @@ def test_the_blend_is_as_sure_of_itself_as_it_may_be() -> None:
     pool = Pool(values, gain, ones, 0 * ones)
     source = Popularity(np.zeros(10, np.float32), np.zeros((), np.float32))
     assert fit_blend([source], [pool]).weights.tolist() == [[8]]
+
+
+def test_content_without_a_clock_has_ease_where_a_matrix_over_the_items_can_be_inverted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rows = [(who, NAMES[item], USE, 0) for who in range(80) for item in range(4) if (who + item) % 3]
+    subject = Subject(Kind.CONTENT, items_of(NAMES), log_of_rows(*rows))
+    settings = Training(factors=2, iterations=2, threads=1)
+    model = fit_kind(subject, settings)
+    again = refit(model, replace(subject, log=log_of_rows(*rows[:60])), settings)
+    assert penalty_in(model.sources) == penalty_in(again.sources) > 0
+    assert again.ranker is model.ranker
+    monkeypatch.setattr(content, "INVERTED", len(NAMES) - 1)
+    without = fit_kind(subject, settings)
+    assert penalty_in(without.sources) == 0
+    assert [source.name for source in refit(without, subject, settings).sources] == [s.name for s in without.sources]
 
 
 def test_a_log_without_a_clock_still_lets_text_reach_what_is_new() -> None:

@@ -18,7 +18,7 @@ from recommender.types import EVENT, USE, FloatArray, IntArray, Kind, codes64
 from training.dataset import Log, items_of, log_of
 from training.evaluation import model_ranking
 from training.fit import ease, pairs, sets
-from training.fit.ease import fit_ease, invert
+from training.fit.ease import climb, fit_ease, invert, penalty_of
 from training.fit.kind import Subject, fit_kind, refit
 from training.fit.pairs import WIDE, count_pairs
 from training.fit.sets import (
@@ -90,6 +90,44 @@ def test_ease_that_would_not_fit_into_memory_is_refused_with_figures(monkeypatch
     with pytest.raises(MurmeliError, match="40 customers and 13 items"):
         fit_ease(random_usage(40, 13), 5.0)
     fit_ease(random_usage(40, 12), 5.0)
+
+
+@pytest.mark.parametrize("best", ease.PENALTIES)
+def test_the_search_for_a_penalty_climbs_from_the_middle_either_way(best: float) -> None:
+    tried: list[float] = []
+
+    def quality(penalty: float) -> float:
+        tried.append(penalty)
+        return -abs(float(np.log(penalty / best)))
+
+    assert climb(quality) == best
+    assert len(tried) == len(set(tried)) <= len(ease.PENALTIES)
+
+
+def test_a_penalty_is_chosen_by_what_was_hidden_from_it() -> None:
+    used = random_usage(60, 25, seed=8)
+    rng = np.random.default_rng(7)
+    hidden = rng.random(used.nnz) < ease.HIDDEN
+    known, wanted = used.toarray(), np.zeros(used.shape, np.float32)
+    rows = np.repeat(np.arange(60), np.diff(used.indptr))
+    known[rows[hidden], used.indices[hidden]], wanted[rows[hidden], used.indices[hidden]] = 0, 1
+
+    def quality(penalty: float) -> float:
+        score = np.where(known > 0, -np.inf, known @ dense_of(fit_ease(sparse.csr_array(known), penalty), 25))
+        found = 0.0
+        for one, right in zip(score, wanted, strict=True):
+            if right.any() and np.isfinite(one).sum() < 25:
+                first = right[np.argsort(-one, kind="stable")[: ease.PAGE]]
+                best = 1 / np.log2(np.arange(2, 2 + int(right.sum())))
+                found += float((first / np.log2(np.arange(2, 2 + first.size))).sum() / best.sum())
+        return found
+
+    assert penalty_of(used, 7) == climb(quality)
+    assert quality(penalty_of(used, 7)) > quality(1.0)
+
+
+def test_where_nobody_can_be_asked_the_smallest_penalty_will_do() -> None:
+    assert penalty_of(random_usage(3, 4)[:0], 7) == ease.PENALTIES[0]
 
 
 def start(items: int, seed: int = 5) -> Weights:

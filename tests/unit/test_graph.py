@@ -1,4 +1,4 @@
-"""The graph filter against a world on paper and a second formula, and the slices by which its blend is chosen."""
+"""The graph filter against a world on paper and a second formula."""
 
 import numpy as np
 import pytest
@@ -8,13 +8,10 @@ from recommender.ranker import Ranker
 from recommender.settings import Training
 from recommender.sources.graph import Graph
 from recommender.sources.usage import Matrix
-from recommender.types import EVENT, USE
-from training.dataset import Log, items_of, log_of
 from training.fit.content import seeking_novelty
 from training.fit.factors import FactorSettings
 from training.fit.graph import REGION, GraphSettings, fit_graph, leading, normalised
 from training.fit.matrix import NUMBERS, worthwhile
-from training.fit.slices import HELD_OUT, drifted
 
 
 def matrix_of(dense: np.ndarray) -> Matrix:
@@ -110,39 +107,3 @@ def test_novelty_takes_popularity_off_every_score() -> None:
     ranker = Ranker(columns, np.array([[0.25, 2]], np.float32))
     assert seeking_novelty(ranker, 0.5).weights.tolist() == [[-0.25, 2]]
     assert seeking_novelty(ranker, 0).weights.tolist() == [[0.25, 2]]
-
-
-def tastes() -> Log:
-    """Forty customers with two tastes each: ten items of one, ten of the other."""
-    who = np.repeat(np.arange(40), 20)
-    events = np.zeros(who.size, EVENT)
-    items = items_of([f"item-{n}" for n in range(20)])
-    events["item"], events["type"], events["key"] = np.tile(items.codes, 40), USE, np.arange(who.size) + 1
-    return log_of(who, events)
-
-
-def test_a_drifted_slice_asks_each_customer_for_a_fifth() -> None:
-    log, items = tastes(), items_of([f"item-{n}" for n in range(20)])
-    held = drifted(log, items, 7, 1)
-    assert np.bincount(log.who[held]).tolist() == [round(20 * HELD_OUT)] * 40
-    assert held.tolist() == drifted(log, items, 7, 1).tolist()
-
-
-def test_a_drifted_slice_turns_each_customer_to_one_side_of_their_taste() -> None:
-    random = np.random.default_rng(5)
-    items = items_of([f"item-{n}" for n in range(40)])
-    side = np.arange(40) % 2
-    rows = []
-    for customer in range(120):  # two sides of 20 items; most keep to one, a quarter has both
-        for half in (0, 1) if customer % 4 == 0 else (customer % 2,):
-            rows += [(customer, item) for item in random.permutation(np.flatnonzero(side == half))[:10].tolist()]
-    events = np.zeros(len(rows), EVENT)
-    events["item"], events["type"] = items.codes[[item for _, item in rows]], USE
-    events["key"] = np.arange(len(rows)) + 1
-    log = log_of(np.array([customer for customer, _ in rows]), events)
-    held = drifted(log, items, 7, 1)
-    asked = side[items.positions(log.events["item"])]
-    both = [asked[held & (log.who == customer)] for customer in range(0, 120, 4)]
-    one_sided = np.mean([abs(part.mean() - 0.5) for part in both if part.size])
-    chance = np.mean([abs(random.integers(0, 2, part.size).mean() - 0.5) for _ in range(50) for part in both])
-    assert one_sided > chance * 1.3

@@ -118,6 +118,15 @@ def test_the_document_has_every_row_and_is_json(tmp_path: Path) -> None:
     assert stages == list(range(1, ROWS + 1))
     assert [row["name"] for row in results][:4] == ["murmeli", "most-used", "most-recent", "popularity"]
     assert all(0 <= row["recall@2"] <= 1 for row in results)
+    assert "ease" in {row["name"] for row in results}
+
+
+def test_who_is_in_the_test_file_alone_is_asked_as_a_stranger(tmp_path: Path) -> None:
+    train, test = write(tmp_path, "train.txt", TRAIN), write(tmp_path, "test.txt", TEST + "eve apple\n")
+    world = read_task(train, test, 2)
+    assert asked(world).tolist() == [0, 1, 3, 4]
+    assert world.log.profile(4).events.size == 0
+    assert run(train, test, 2, SETTINGS)["results"]
 
 
 def scores(*, seed: int, size: int, levels: int) -> FloatArray:

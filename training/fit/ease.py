@@ -6,13 +6,17 @@ block of rows at a time, in float32: it needs one square matrix and little more,
 which crashed at 40,981 rows. Steck, "Embarrassingly shallow autoencoders for sparse data", WWW 2019.
 """
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 from scipy import sparse
 
 from recommender.errors import MurmeliError
+from recommender.metrics import ndcg
+from recommender.sources.base import Source
 from recommender.sources.ease import Ease
 from recommender.sources.usage import Matrix
-from recommender.types import FloatArray, IntArray
+from recommender.types import BoolArray, FloatArray, IntArray
 
 PER_ITEM = 400
 """How many weights of an item are published, those that move scores most."""
@@ -21,6 +25,68 @@ LARGEST = 8 << 30
 """Bytes that the square matrix may take."""
 
 BLOCK = 512
+
+PENALTIES = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1_000.0, 3_000.0, 10_000.0)
+"""The candidates; the search begins at 300."""
+
+HIDDEN = 0.2
+"""The share of uses by whose finding a penalty is chosen."""
+
+ASKED, PAGE = 2_000, 20
+"""Customers who are asked for a page then, and its length."""
+
+
+def climb(quality: Callable[[float], float]) -> float:
+    """The penalty of the best quality: from the middle on upwards as long as that is better, else downwards."""
+    at = PENALTIES.index(300.0)
+    best = quality(PENALTIES[at])
+    for step in (1, -1):
+        start = at
+        while 0 <= at + step < len(PENALTIES) and (found := quality(PENALTIES[at + step])) > best:
+            at, best = at + step, found
+        if at != start:
+            break
+    return PENALTIES[at]
+
+
+def penalty_of(weights: Matrix, seed: int) -> float:
+    """The penalty under which hidden uses stood best on pages of what was not known, by mean NDCG.
+
+    weights: customers x items.
+    """
+    rng = np.random.default_rng(seed)
+    hidden = rng.random(weights.nnz) < HIDDEN
+    known, wanted = _only(weights, ~hidden), _only(weights, hidden)
+    asked = np.flatnonzero((np.diff(known.indptr) > 0) & (np.diff(wanted.indptr) > 0))
+    asked = np.sort(rng.permutation(asked)[:ASKED])
+    parts = [(known[rows], wanted[rows]) for rows in np.split(asked, range(BLOCK, asked.size, BLOCK))]
+
+    def quality(penalty: float) -> float:
+        found = fit_ease(known, penalty)
+        matrix = sparse.csr_array((found.weight, found.item, found.starts), shape=(weights.shape[1],) * 2)
+        return float(sum(_pages(np.asarray((given @ matrix).toarray()), given, right) for given, right in parts))
+
+    return climb(quality) if asked.size else PENALTIES[0]
+
+
+def penalty_in(sources: Sequence[Source]) -> float:
+    """The penalty that these sources were fitted with, 0 where EASE is not among them."""
+    return next((float(source.penalty) for source in sources if isinstance(source, Ease)), 0.0)
+
+
+def _only(weights: Matrix, which: BoolArray) -> Matrix:
+    some: Matrix = weights.copy()
+    some.data = np.where(which, weights.data, np.float32(0))
+    some.eliminate_zeros()
+    return some
+
+
+def _pages(score: FloatArray, given: Matrix, right: Matrix) -> float:
+    """The sum of the NDCG of the pages that these scores, customers x items, make."""
+    score[given.toarray() > 0] = -np.inf
+    first = np.argsort(-score, axis=1, kind="stable")[:, :PAGE]
+    wanted = right.toarray() > 0
+    return float(ndcg(np.take_along_axis(wanted, first, 1), wanted.sum(1)).sum())
 
 
 def fit_ease(weights: Matrix, penalty: float, per_item: int = PER_ITEM) -> Ease:

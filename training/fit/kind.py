@@ -18,7 +18,7 @@ from recommender.sources.sets import Sets
 from recommender.sources.transitions import Transitions
 from recommender.types import DAY, BoolArray, Kind, code32, is_use
 from training.dataset import Log
-from training.fit.content import fit_content, fit_linear, seeking_novelty
+from training.fit.content import fit_content, fit_linear, refit_content, seeking_novelty
 from training.fit.matrix import user_items
 from training.fit.pages import fit_pages
 from training.fit.popularity import fit_popularity, fit_trend
@@ -75,9 +75,8 @@ def fit_kind(subject: Subject, settings: Training) -> KindModel:
     log, items = subject.log, subject.items
     if subject.kind is Kind.CONTENT:
         items = counted(items, counting_of(settings))
-        sources, ranker = fit_pages(
-            log, items, partial(fit_page_sources, items=items, settings=settings), settings.seed
-        )
+        fit = partial(fit_page_sources, items=items, settings=settings)
+        sources, ranker = fit_pages(log, items, fit, settings.seed)
         ranker = reach_new(seeking_novelty(ranker, settings.novelty))
         return KindModel(items.codes, items.ids, sources, ranker, items.counting)
     ranker = fit_ranker(log, items, partial(fit_sources, items=items, settings=settings), seed=settings.seed)
@@ -86,12 +85,13 @@ def fit_kind(subject: Subject, settings: Training) -> KindModel:
 
 
 def _fit_unordered(subject: Subject, settings: Training) -> KindModel:
-    """A blend learned from who used what. Features also get habit by hand, which such a log cannot teach:
+    """A blend learned from who used what: content for pages, a small catalogue of features for what completes a set.
 
-    customers come back to what they use, and their events have a clock once Murmeli serves.
+    Features also get habit by hand, which such a log cannot teach: customers come back to what they use, and their
+    events have a clock once Murmeli serves.
     """
-    fit = fit_visitors if suits(user_items(subject.log, subject.items)) else fit_content
-    sources, ranker = fit(subject.log, subject.items, settings)
+    few = subject.kind is Kind.FEATURE and suits(user_items(subject.log, subject.items))
+    sources, ranker = (fit_visitors if few else fit_content)(subject.log, subject.items, settings)
     if subject.kind is Kind.FEATURE:
         habit = Habit()
         by_hand = np.zeros((ranker.weights.shape[0], len(habit.columns)), np.float32)
@@ -135,9 +135,8 @@ def refit(model: KindModel, subject: Subject, settings: Training) -> KindModel:
     if Transitions.name in names:
         return replace(model, codes=items.codes, ids=items.ids, sources=fit_sources(log, items, settings))
     habit = [Habit()] if Habit.name in names else []
-    anew = (
-        refit_visitors(model.sources, log, items, settings) if Sets.name in names else fit_linear(log, items, settings)
-    )
+    again = refit_visitors if Sets.name in names else refit_content
+    anew = again(model.sources, log, items, settings)
     return replace(model, codes=items.codes, ids=items.ids, sources=(*habit, *anew))
 
 

@@ -17,13 +17,12 @@ from recommender.model import column_names
 from recommender.ranker import POPULAR, ROWS, Ranker, situation
 from recommender.settings import Training
 from recommender.sources.base import Source
-from recommender.sources.ease import Ease
 from recommender.sources.sets import Sets
 from recommender.sources.usage import Matrix
 from recommender.types import BoolArray, FloatArray, IntArray
 from training.dataset import Log
 from training.fit.attributes import fit_attributes
-from training.fit.ease import fit_ease
+from training.fit.ease import climb, fit_ease, penalty_in
 from training.fit.matrix import user_items, weights_of
 from training.fit.neighbours import NeighbourSettings, fit_neighbours
 from training.fit.own import fit_own
@@ -43,9 +42,6 @@ HELD_OUT = 0.2
 
 CELLS = 2_000_000
 """Questions times items; more questions would not change the weights, only the time."""
-
-PENALTIES = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1_000.0)
-"""The candidates for EASE."""
 
 WHOLE = (POPULAR, "sets.sets")
 """Columns that count 1 before anything is learned: what the second says of a set is a difference to the first."""
@@ -94,9 +90,8 @@ def _reachable(ranker: Ranker) -> Ranker:
 
 def refit_visitors(sources: Sequence[Source], log: Log, items: Items, settings: Training) -> tuple[Source, ...]:
     """The same sources, as these were fitted, on another log."""
-    penalty = next(float(source.penalty) for source in sources if isinstance(source, Ease))
     steps = next(int(source.steps) for source in sources if isinstance(source, Sets))
-    return fit_visitor_sources(log, items, settings, penalty, steps)
+    return fit_visitor_sources(log, items, settings, penalty_in(sources), steps)
 
 
 def fit_visitor_sources(
@@ -126,7 +121,7 @@ def _questions(counts: Matrix, seed: int) -> Questions:
 
 
 def _penalty(weights: Matrix, questions: Questions) -> float:
-    """The candidate under which what was asked for stood nearest the top, by the mean of 1 / rank."""
+    """The one under which what was asked for stood nearest the top, by the mean of 1 / rank."""
     wanted, given = questions.wanted.tocoo(), questions.given
 
     def quality(penalty: float) -> float:
@@ -137,7 +132,7 @@ def _penalty(weights: Matrix, questions: Questions) -> float:
         rank = (score[wanted.row] >= score[wanted.row, wanted.col][:, None]).sum(axis=1)
         return float((wanted.data / rank).sum())
 
-    return max(PENALTIES, key=quality)
+    return climb(quality)
 
 
 def _blend(sources: Sequence[Source], items: Items, questions: Questions) -> Ranker:
