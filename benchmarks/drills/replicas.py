@@ -188,19 +188,19 @@ def _happen(load: Load, services: list[Service], balancer: Balancer, seconds: fl
     """A replica is killed after a quarter and starts again; then a promotion, and later a rollback."""
     time.sleep(seconds / 4)  # what happens is spread over the load
     services[0].pause()  # what it has begun, and what comes to it now, is cut
-    time.sleep(HELD)
+    time.sleep(HELD)  # so that what is open then is not just being answered
     until = time.monotonic() + 5
     while not balancer.open[services[0].port] and time.monotonic() < until:
-        time.sleep(0.001)
+        time.sleep(0.001)  # a client comes, it is not waited for long
     load.killed.append(time.monotonic())
     services[0].kill()
     time.sleep(min(2.0, seconds / 20))  # one replica answers alone
     services[0].__enter__()
     balancer.replicas[0] = services[0].port
     account.ready_again = services[0].ready
-    time.sleep(seconds / 8)
+    time.sleep(seconds / 8)  # both answer again
     account.promoted_within = _change(load, services, "main/2", "/v1/models/main/2/promote", {"force": "a drill"})
-    time.sleep(seconds / 8)
+    time.sleep(seconds / 8)  # the other model answers
     account.rolled_back_within = _change(load, services, "main/1", "/v1/models/main/rollback", None)
 
 

@@ -18,6 +18,7 @@ from recommender.types import EVENT, USE, FloatArray, IntArray, Kind, codes64
 from training.dataset import Log, items_of, log_of
 from training.evaluation import model_ranking
 from training.fit import ease, pairs, sets
+from training.fit.ascent import PAGE
 from training.fit.ease import climb, fit_ease, invert, penalty_of
 from training.fit.kind import Subject, fit_kind, refit
 from training.fit.pairs import WIDE, count_pairs
@@ -36,6 +37,7 @@ from training.fit.sets import (
     slope,
     surprise,
 )
+from training.fit.slices import HELD_OUT
 from training.fit.visitors import FEW_CUSTOMERS, known_by, suits
 
 SETTINGS = Training(threads=1)
@@ -107,7 +109,7 @@ def test_the_search_for_a_penalty_climbs_from_the_middle_either_way(best: float)
 def test_a_penalty_is_chosen_by_what_was_hidden_from_it() -> None:
     used = random_usage(60, 25, seed=8)
     rng = np.random.default_rng(7)
-    hidden = rng.random(used.nnz) < ease.HIDDEN
+    hidden = rng.random(used.nnz) < HELD_OUT
     known, wanted = used.toarray(), np.zeros(used.shape, np.float32)
     rows = np.repeat(np.arange(60), np.diff(used.indptr))
     known[rows[hidden], used.indices[hidden]], wanted[rows[hidden], used.indices[hidden]] = 0, 1
@@ -117,7 +119,7 @@ def test_a_penalty_is_chosen_by_what_was_hidden_from_it() -> None:
         found = 0.0
         for one, right in zip(score, wanted, strict=True):
             if right.any() and np.isfinite(one).sum() < 25:
-                first = right[np.argsort(-one, kind="stable")[: ease.PAGE]]
+                first = right[np.argsort(-one, kind="stable")[:PAGE]]
                 best = 1 / np.log2(np.arange(2, 2 + int(right.sum())))
                 found += float((first / np.log2(np.arange(2, 2 + first.size))).sum() / best.sum())
         return found

@@ -30,7 +30,7 @@ SLICES = 2
 """Each costs a fit of all sources."""
 
 INVERTED = 10_000
-"""Items up to which EASE inverts a matrix over them: 26 s each time; of half as many an eighth of that."""
+"""Items up to which EASE inverts a matrix over them: 26 s each time, and 4 s over half as many."""
 
 MANY = 500
 """Items from which on a graph is filtered; fewer have hardly a fine grain, and neighbours tell them apart as well."""

@@ -16,7 +16,10 @@ from recommender.metrics import ndcg
 from recommender.sources.base import Source
 from recommender.sources.ease import Ease
 from recommender.sources.usage import Matrix
-from recommender.types import BoolArray, FloatArray, IntArray
+from recommender.types import FloatArray, IntArray
+from training.fit.ascent import PAGE
+from training.fit.matrix import entries
+from training.fit.slices import HELD_OUT
 
 PER_ITEM = 400
 """How many weights of an item are published, those that move scores most."""
@@ -29,11 +32,8 @@ BLOCK = 512
 PENALTIES = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1_000.0, 3_000.0, 10_000.0)
 """The candidates; the search begins at 300."""
 
-HIDDEN = 0.2
-"""The share of uses by whose finding a penalty is chosen."""
-
-ASKED, PAGE = 2_000, 20
-"""Customers who are asked for a page then, and its length."""
+ASKED = 2_000
+"""Customers who are asked for a page then."""
 
 
 def climb(quality: Callable[[float], float]) -> float:
@@ -55,16 +55,15 @@ def penalty_of(weights: Matrix, seed: int) -> float:
     weights: customers x items.
     """
     rng = np.random.default_rng(seed)
-    hidden = rng.random(weights.nnz) < HIDDEN
-    known, wanted = _only(weights, ~hidden), _only(weights, hidden)
+    hidden = rng.random(weights.nnz) < HELD_OUT
+    known, wanted = entries(weights, ~hidden, weights.data), entries(weights, hidden, weights.data)
     asked = np.flatnonzero((np.diff(known.indptr) > 0) & (np.diff(wanted.indptr) > 0))
     asked = np.sort(rng.permutation(asked)[:ASKED])
     parts = [(known[rows], wanted[rows]) for rows in np.split(asked, range(BLOCK, asked.size, BLOCK))]
 
     def quality(penalty: float) -> float:
         found = fit_ease(known, penalty)
-        matrix = sparse.csr_array((found.weight, found.item, found.starts), shape=(weights.shape[1],) * 2)
-        return float(sum(_pages(np.asarray((given @ matrix).toarray()), given, right) for given, right in parts))
+        return sum(_pages(scores_of(found, given), right) for given, right in parts)
 
     return climb(quality) if asked.size else PENALTIES[0]
 
@@ -74,17 +73,17 @@ def penalty_in(sources: Sequence[Source]) -> float:
     return next((float(source.penalty) for source in sources if isinstance(source, Ease)), 0.0)
 
 
-def _only(weights: Matrix, which: BoolArray) -> Matrix:
-    some: Matrix = weights.copy()
-    some.data = np.where(which, weights.data, np.float32(0))
-    some.eliminate_zeros()
-    return some
+def scores_of(found: Ease, given: Matrix) -> FloatArray:
+    """What it says of every item to those who used these, customers x items; -inf of what they used."""
+    matrix = sparse.csr_array((found.weight, found.item, found.starts), shape=(given.shape[1],) * 2)
+    scores = np.asarray((given @ matrix).toarray())
+    scores[given.toarray() > 0] = -np.inf
+    return scores
 
 
-def _pages(score: FloatArray, given: Matrix, right: Matrix) -> float:
+def _pages(scores: FloatArray, right: Matrix) -> float:
     """The sum of the NDCG of the pages that these scores, customers x items, make."""
-    score[given.toarray() > 0] = -np.inf
-    first = np.argsort(-score, axis=1, kind="stable")[:, :PAGE]
+    first = np.argsort(-scores, axis=1, kind="stable")[:, :PAGE]
     wanted = right.toarray() > 0
     return float(ndcg(np.take_along_axis(wanted, first, 1), wanted.sum(1)).sum())
 

@@ -7,7 +7,7 @@ from scipy import sparse
 from recommender.counting import saturate
 from recommender.history import Items, kept_uses, older_uses
 from recommender.sources.usage import Matrix
-from recommender.types import IntArray
+from recommender.types import BoolArray, FloatArray, IntArray
 from training.dataset import Log
 
 Values = npt.NDArray[np.float64]
@@ -47,6 +47,12 @@ def user_items(log: Log, items: Items) -> Matrix:
 def _pairs(who: IntArray, position: IntArray, size: int) -> IntArray:
     """A number for each item of each customer, -1 for items of another kind."""
     return np.where(position >= 0, who * size + position, -1)
+
+
+def entries(matrix: Matrix, which: BoolArray, values: FloatArray) -> Matrix:
+    """Some entries of a matrix, with these values; which, values: shape (nnz,), in the matrix' order."""
+    starts = np.concatenate([[0], np.cumsum(which)])[matrix.indptr]
+    return sparse.csr_array((values[which], matrix.indices[which], starts), shape=matrix.shape)
 
 
 def total(matrix: "sparse.csr_array[np.floating, tuple[int, int]]", axis: int) -> Values:

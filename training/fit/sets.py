@@ -18,7 +18,7 @@ from scipy import sparse
 from recommender.sources.sets import SIZES, Sets
 from recommender.sources.usage import Matrix
 from recommender.types import FloatArray, IntArray
-from training.fit.matrix import total
+from training.fit.matrix import entries, total
 from training.fit.pairs import count_pairs
 from training.fit.popularity import PRIOR
 
@@ -169,9 +169,9 @@ def ask(used: Matrix, rng: np.random.Generator) -> Questions:
     worth = np.where(whole, np.float32(1), np.float32(WORTH))[who]
     ones = np.ones(who.size, np.float32)
     return Questions(
-        _chosen(used, given, ones),
-        inputs_of(_chosen(used, given, ones)),
-        _chosen(used, ~given, worth),
+        entries(used, given, ones),
+        inputs_of(entries(used, given, ones)),
+        entries(used, ~given, worth),
     )
 
 
@@ -182,11 +182,6 @@ def inputs_of(given: Matrix) -> Matrix:
     rows = np.arange(size.size)
     number = sparse.csr_array((np.ones(size.size, np.float32), (rows, class_)), shape=(size.size, len(SIZES) + 1))
     return sparse.csr_array(sparse.hstack([given, number], format="csr", dtype=np.float32))
-
-
-def _chosen(used: Matrix, which: "np.ndarray[tuple[int], np.dtype[np.bool_]]", worth: FloatArray) -> Matrix:
-    kept = np.concatenate([[0], np.cumsum(which)])[used.indptr]
-    return sparse.csr_array((worth[which], used.indices[which], kept), shape=used.shape)
 
 
 def _start(used: Matrix, seed: int) -> Weights:

@@ -9,7 +9,6 @@ from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
 from scipy.optimize import minimize
 
 from recommender.history import Context, History, Items, Query
@@ -22,7 +21,7 @@ from recommender.sources.usage import Matrix
 from recommender.types import BoolArray, FloatArray, IntArray
 from training.dataset import Log
 from training.fit.attributes import fit_attributes
-from training.fit.ease import climb, fit_ease, penalty_in
+from training.fit.ease import climb, fit_ease, penalty_in, scores_of
 from training.fit.matrix import user_items, weights_of
 from training.fit.neighbours import NeighbourSettings, fit_neighbours
 from training.fit.own import fit_own
@@ -125,10 +124,7 @@ def _penalty(weights: Matrix, questions: Questions) -> float:
     wanted, given = questions.wanted.tocoo(), questions.given
 
     def quality(penalty: float) -> float:
-        found = fit_ease(weights, penalty)
-        matrix = sparse.csr_array((found.weight, found.item, found.starts), shape=(weights.shape[1],) * 2)
-        score = (given @ matrix).toarray()
-        score[given.toarray() > 0] = -np.inf
+        score = scores_of(fit_ease(weights, penalty), given)
         rank = (score[wanted.row] >= score[wanted.row, wanted.col][:, None]).sum(axis=1)
         return float((wanted.data / rank).sum())
 
