@@ -36,7 +36,11 @@ PAUSES = (5 * MINUTE, 30 * MINUTE, 4 * HOUR, DAY)
 """Since the last use: still the same task, the same visit, the same part of the day, the same day, or later."""
 
 OWN = "habit.uses-32"
-"""The column by which an item that came after training rises at least when it is used."""
+"""The column by which an item that came after training rises when it is used, ..."""
+
+OWED = 0.1
+"""... at least by so much of it. By all of it such an item often came first: of 900 commands of one user the next one's
+reciprocal rank was .480 so, and .493 by a tenth of it."""
 
 ROWS = 1 + (ORDERS + 1) * len(SEEN) + len(LENGTHS) + 1 + 2 + len(PAUSES) + 1
 
@@ -120,8 +124,8 @@ class Ranker:
         """The items that came after training and were used, and what their uses are owed, shapes (l,), (l,).
 
         The weights were learned on items that everybody knew, where one use more can speak against the next (what
-        was just done is done). Of an item that nobody knows its uses are all there is to go by, so they add at
-        least what habit says of them.
+        was just done is done). Of an item that nobody knows its uses are all there is to go by, so they add
+        something.
         """
         if query.items.known == query.items.codes.size or OWN not in self.columns:
             return _NONE, np.zeros(0, np.float32)
@@ -130,7 +134,7 @@ class Ranker:
         said = weight @ own
         if self.layer is not None:
             said += self.layer.lift(seen.start, seen.way[np.searchsorted(seen.met, late)])
-        return late, np.maximum(own[self.columns.index(OWN)] - said, 0)
+        return late, np.maximum(OWED * own[self.columns.index(OWN)] - said, 0).astype(np.float32)
 
     def contributions(self, query: Query, scores: Sequence[Scores], positions: IntArray) -> FloatArray:
         """Shape (columns, k): what each column adds to the scores of these positions, above the average item's."""

@@ -260,6 +260,17 @@ def test_content_without_a_clock_has_ease_where_a_matrix_over_the_items_can_be_i
     assert [source.name for source in refit(without, subject, settings).sources] == [s.name for s in without.sources]
 
 
+@pytest.mark.parametrize(("customers", "clocked", "known"), [(19, True, False), (20, True, True), (3, False, True)])
+def test_few_customers_have_no_factors_where_a_clock_tells_what_each_does(
+    customers: int, clocked: bool, known: bool
+) -> None:
+    log = log_of_rows(*((who, name, USE, day) for who in range(customers) for day, name in enumerate(NAMES[:3])))
+    found = {source.name: source for source in content.fit_linear(log, items_of(NAMES), Training(), clocked=clocked)}
+    asked = Query(items_of(NAMES), history_of(log.profile(0), items_of(NAMES)), Context(now=0))
+    assert found["factors"].score([asked])[0].dense(4).any() == known
+    assert found["neighbours"].score([asked])[0].dense(4).any()
+
+
 def test_a_log_without_a_clock_still_lets_text_reach_what_is_new() -> None:
     rows = [(customer, NAMES[item], USE, 1) for customer in range(40) for item in (customer % 4, (customer + 1) % 4)]
     pieces = [np.array([code64("shop=ours")])] * 4

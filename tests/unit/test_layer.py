@@ -10,7 +10,7 @@ from recommender.ranker import ROWS, Ranker, situation
 from recommender.sources.base import Scores
 from tests.unit.steps import asked, letters
 from training.fit import layer as fitting
-from training.fit.ranker import fit_weights, rehearse
+from training.fit.ranker import fit_weights, mixed, rehearse
 from training.fit.replay import Replay
 
 ITEMS = letters("abcd")
@@ -115,18 +115,26 @@ def exclusive(questions: int) -> Replay:
 
 def test_a_layer_learns_what_no_weighted_sum_can_and_is_taken_for_it() -> None:
     replay = exclusive(3_000)
-    plain = fitting.losses(replay, fitting.scored(replay, fit_weights(replay, ROWS)))
+    plain = fitting.losses(replay, fitting.scored(replay, fit_weights(replay)))
     layered = fitting.losses(replay, fitting.scored(replay, *fitting.fit_layer(replay, 1)))
     assert plain.mean() > 0.9 * np.log(3)
     assert layered.mean() < 0.2
-    assert rehearse(replay, 1)[0]
+    assert rehearse(replay, 1)[0] == 1
 
 
 def test_where_nothing_is_to_be_learned_a_layer_is_not_taken() -> None:
     replay = exclusive(2_000)
     blind = np.random.default_rng(1).integers(0, 3, 2_000) + np.arange(2_000) * 3
-    assert not rehearse(replace(replay, right=np.isin(np.arange(replay.right.size), blind)), 1)[0]
-    assert rehearse(exclusive(900), 1) == (False, None)
+    assert rehearse(replace(replay, right=np.isin(np.arange(replay.right.size), blind)), 1)[0] == 0
+    assert rehearse(exclusive(900), 1) == (0, None)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_a_mixture_scores_as_its_members_do_on_average(share: float) -> None:
+    replay = exclusive(200)
+    plain, layered = fitting.scored(replay, fit_weights(replay)), fitting.scored(replay, *fitting.fit_layer(replay, 1))
+    weights, layer = mixed(replay, 1, share)
+    assert fitting.scored(replay, weights, layer) == pytest.approx((1 - share) * plain + share * layered, abs=1e-4)
 
 
 def test_the_slopes_are_those_of_the_loss() -> None:

@@ -142,7 +142,7 @@ def refit(model: KindModel, subject: Subject, settings: Training) -> KindModel:
 
 def fit_sources(log: Log, items: Items, settings: Training) -> tuple[Source, ...]:
     """Every source, for a log that has a clock."""
-    return (Habit(), fit_transitions(log, items), *fit_linear(log, items, settings))
+    return (Habit(), fit_transitions(log, items), *fit_linear(log, items, settings, clocked=True))
 
 
 def fit_page_sources(log: Log, items: Items, settings: Training) -> tuple[Source, ...]:

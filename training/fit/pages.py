@@ -16,7 +16,7 @@ import numpy as np
 
 from recommender.history import Items
 from recommender.model import column_names, weights_by_hand
-from recommender.ranker import ROWS, Ranker
+from recommender.ranker import Ranker
 from recommender.sources.base import Source
 from recommender.types import DAY, BoolArray, IntArray, is_use
 from training.dataset import Log
@@ -42,6 +42,9 @@ AFFORDED = 3_000_000
 
 PAGES = 3_000
 """So many pages at most, and about as many steps: 2,500 and 2,500 lost .0014 of NDCG@20 on a shop's log."""
+
+PRIOR = 100.0
+"""How many questions' worth of evidence it takes to tell one situation from another, see `fit_weights`."""
 
 Fit = Callable[[Log], tuple[Source, ...]]
 
@@ -87,7 +90,7 @@ def fit_pages(log: Log, items: Items, fit: Fit, seed: int) -> tuple[tuple[Source
     sources = fit(log)
     if not replays:
         return sources, Ranker(column_names(sources), weights_by_hand(sources))
-    ranker = Ranker(column_names(sources), fit_weights(joined(replays), ROWS))
+    ranker = Ranker(column_names(sources), fit_weights(joined(replays), PRIOR))
     return sources, fit_reach(reach_new(ranker), lent)
 
 

@@ -1,17 +1,20 @@
 """Learns the ranker by replaying the log: at each step, how probable was what came next?
 
-The loss is the softmax's. Weights by situation always learn something; where there is enough to learn from, a hidden
-layer that promises more of what it did not see takes their place.
+The loss is the softmax's. Two members are learned: weights by situation, and weights that all situations share with a
+hidden layer beside them. Both are scores that add up, so what is published is their mean, by the share that promises
+most of questions that neither saw: many customers with short histories are told apart by their situations, one
+customer with a long one by the layer.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import minimize
+from scipy.optimize import minimize, minimize_scalar
 
 from recommender.history import Items
+from recommender.layer import Layer
 from recommender.model import column_names
 from recommender.ranker import ROWS, Ranker
 from recommender.sources.base import Source
@@ -21,11 +24,11 @@ from training.fit.layer import fit_layer, losses, scored
 from training.fit.replay import Replay, contest_of, joined, replay_log, sample, steps, surprise
 from training.fit.sharpness import fit_sharpness
 
-PRIOR = 100.0
+PRIOR = 1_000.0
 """How many questions' worth of evidence a row's deviation from the shared weights must overcome."""
 
-SHARED_PRIOR = 10.0
-"""How many questions' worth of evidence any weight at all must bring."""
+SHARED = 0.1
+"""The part of it that any weight at all must bring."""
 
 PART = 0.2
 """The share of every customer's events that is asked about at once."""
@@ -34,13 +37,13 @@ PARTS = 3
 """At most so many of them."""
 
 ENOUGH = 1_000
-"""Questions below which a hidden layer would learn noise."""
+"""Questions below which a hidden layer would learn noise, and nobody could tell."""
 
 HELD_OUT = 0.2
-"""The share of the questions that tells whether the hidden layer is worth its place."""
+"""The share of the questions that tells how much the hidden layer is worth."""
 
-SURE = 2.0
-"""Standard errors by which the hidden layer must be better."""
+LEAST = 0.15
+"""A member with a smaller share is left out: what it costs to learn and to serve is the same."""
 
 Vector = npt.NDArray[np.float64]
 
@@ -53,8 +56,8 @@ def fit_ranker(log: Log, items: Items, fit: Fit, *, seed: int, limit: int | None
     fit: makes the sources out of a log. limit: at most so many questions of a part, else the contest's.
     """
     columns, replay = replay_parts(log, items, fit, limit or contest_of(items).questions, np.random.default_rng(seed))
-    layered, sharpness = rehearse(replay, seed)
-    weights, layer = fit_layer(replay, seed) if layered else (fit_weights(replay, ROWS), None)
+    share, sharpness = rehearse(replay, seed)
+    weights, layer = mixed(replay, seed, share)
     return Ranker(columns, weights, layer, sharpness)
 
 
@@ -77,38 +80,59 @@ def replay_parts(
     return columns, joined(replays)
 
 
-def rehearse(replay: Replay, seed: int) -> tuple[bool, FloatArray | None]:
-    """Whether a hidden layer promises more than weights by situation do, and how sharp scores should be.
+def rehearse(replay: Replay, seed: int) -> tuple[float, FloatArray | None]:
+    """The share of the hidden layer, from 0 to 1, and how sharp scores should be.
 
-    Both are told by questions held out: the first by more than chance would have it; where questions are few
-    there is no telling, so there is neither.
+    Both are told by questions held out; where questions are few there is no telling, so weights by situation are all.
     """
     size = replay.questions
     if size < ENOUGH:
-        return False, None
+        return 0.0, None
     held, kept = np.split(np.random.default_rng(seed).permutation(size), [int(size * HELD_OUT)])
     asked, learned = replay.some(np.sort(held)), replay.some(np.sort(kept))
-    plain, layered = scored(asked, fit_weights(learned, ROWS)), scored(asked, *fit_layer(learned, seed))
-    gain = losses(asked, plain) - losses(asked, layered)
-    pays = bool(gain.mean() > SURE * gain.std() / np.sqrt(gain.size))
-    return pays, fit_sharpness(asked, layered if pays else plain)
+    plain, layered = scored(asked, fit_weights(learned)), scored(asked, *fit_layer(learned, seed))
+
+    def mean(share: float) -> FloatArray:
+        return np.float32(1 - share) * plain + np.float32(share) * layered
+
+    found = minimize_scalar(lambda share: losses(asked, mean(share)).mean(), bounds=(0, 1), method="bounded").x
+    share = 0.0 if found < LEAST else 1.0 if found > 1 - LEAST else float(found)
+    return share, fit_sharpness(asked, mean(share))
 
 
-def fit_weights(replay: Replay, rows: int) -> FloatArray:
-    """Shape (rows, columns): the weights that maximise the likelihood, drawn towards 0 where evidence is thin."""
+def mixed(replay: Replay, seed: int, share: float) -> tuple[FloatArray, Layer | None]:
+    """Weights, shape (ROWS, columns) or (1, columns), and a layer or none: together they score as the two members do on
+
+    average, the layer's by its share.
+    """
+    if share == 0:
+        return fit_weights(replay), None
+    shared, layer = fit_layer(replay, seed)
+    if share == 1:
+        return shared, layer
+    weights = np.float32(1 - share) * fit_weights(replay)
+    weights[0] += np.float32(share) * shared[0]
+    return weights, replace(layer, out=np.float32(share) * layer.out)
+
+
+def fit_weights(replay: Replay, prior: float = PRIOR) -> FloatArray:
+    """Shape (ROWS, columns): the weights that maximise the likelihood, drawn towards 0 where evidence is thin.
+
+    prior: how many questions' worth of evidence a row's deviation from the shared weights must overcome.
+    """
     columns = replay.values.shape[1]
     if replay.questions == 0:
-        shared = np.zeros((rows, columns), np.float32)
+        shared = np.zeros((ROWS, columns), np.float32)
         shared[0] = 1 / max(columns, 1)
         return shared
     scale = np.maximum(replay.values.std(axis=0, dtype=np.float64), 1e-3)
     order = np.lexsort(replay.rows.T)
     blocks = _blocks(replay, order, (1 / scale).astype(np.float32))
-    strength = np.full((rows, 1), PRIOR)
-    strength[0] = SHARED_PRIOR
+    strength = np.full((ROWS, 1), prior)
+    strength[0] = SHARED * prior
 
     def loss(flat: Vector) -> tuple[float, Vector]:
-        weights = flat.reshape(rows, columns)
+        weights = flat.reshape(ROWS, columns)
         value, gradient = 0.5 * float((strength * weights**2).sum()), strength * weights
         for block in blocks:
             part, slope = block.loss(weights[block.rows].sum(axis=0))
@@ -116,8 +140,8 @@ def fit_weights(replay: Replay, rows: int) -> FloatArray:
             gradient[block.rows] += slope
         return value / replay.questions, gradient.ravel() / replay.questions
 
-    found = minimize(loss, np.zeros(rows * columns), jac=True, method="L-BFGS-B", options={"maxiter": 200})
-    weights: FloatArray = (found.x.reshape(rows, columns) / scale).astype(np.float32)
+    found = minimize(loss, np.zeros(ROWS * columns), jac=True, method="L-BFGS-B", options={"maxiter": 200})
+    weights: FloatArray = (found.x.reshape(ROWS, columns) / scale).astype(np.float32)
     return weights
 
 
