@@ -1,22 +1,46 @@
-"""Work ahead in a second process: what a generator yields is made while the caller uses what came before."""
+"""Work ahead: what is wanted next is made while the caller uses what came before."""
 
-from collections.abc import Callable, Iterator
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from multiprocessing import get_context
 from multiprocessing.queues import Queue
 from queue import Empty
 from typing import Any, ParamSpec, TypeVar
 
+from threadpoolctl import threadpool_limits
+
 from recommender.errors import MurmeliError
 
 P = ParamSpec("P")
+S = TypeVar("S")
 T = TypeVar("T")
+
+THREADS = min(os.cpu_count() or 1, 4)
+"""More would wait for the interpreter."""
 
 AHEAD = 40
 """How many items may wait."""
 
 _PATIENCE = 1.0
 """Seconds between two looks at whether the other process is still there."""
+
+
+def side_by_side(work: Callable[[S], T], items: Iterable[S]) -> Iterator[T]:
+    """What `work` makes of each of these, in their order, several at a time: for work that is mostly compiled loops.
+
+    Linear algebra takes one core meanwhile: its own threads would wait for each other more than they would help.
+    """
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(THREADS) as pool:
+        made: deque[Future[T]] = deque()
+        for item in items:
+            made.append(pool.submit(work, item))
+            if len(made) > 2 * THREADS:
+                yield made.popleft().result()
+        while made:
+            yield made.popleft().result()
 
 
 def ahead(produce: Callable[P, Iterator[T]], *args: P.args, **kwargs: P.kwargs) -> Iterator[T]:

@@ -1,6 +1,8 @@
 """What every evaluation has in common: ways to rank, what is held back, and the row that says how good one was."""
 
 from collections.abc import Callable, Iterable
+from threading import local
+from typing import TypeVar, cast
 
 import numpy as np
 from pydantic import JsonValue
@@ -15,6 +17,8 @@ from training.fit.kind import Subject
 from training.questions import Asked
 
 Row = dict[str, JsonValue]
+
+T = TypeVar("T")
 
 Report = Callable[[str, float, float | None], None]
 """Called with a stage, how much of it is done, and of how much."""
@@ -33,20 +37,29 @@ def model_ranking(model: KindModel) -> Ranking:
     return Scoring(model).whole
 
 
+def once(answer: Callable[[Query], T]) -> Callable[[Query], T]:
+    """The same answers; each thread remembers its last, so that who asks again need not wait again."""
+    held = local()
+
+    def remembered(query: Query) -> T:
+        if getattr(held, "query", None) is not query:
+            held.answer, held.query = answer(query), query
+        return cast(T, held.answer)
+
+    return remembered
+
+
 class Scoring:
     """A model's answer and those of its sources alone, out of one pass of scoring for each question."""
 
     def __init__(self, model: KindModel) -> None:
         self._model = model
-        self._query: Query | None = None
-        self._scores: list[Scores] = []
+        self.of = once(self._scores)
 
-    def of(self, query: Query) -> list[Scores]:
+    def _scores(self, query: Query) -> list[Scores]:
         """What each source says."""
-        if self._query is not query:
-            own = self._own(query)
-            self._query, self._scores = query, [source.score([own])[0] for source in self._model.sources]
-        return self._scores
+        own = self._own(query)
+        return [source.score([own])[0] for source in self._model.sources]
 
     def _own(self, query: Query) -> Query:
         """The question with uses counted as the model counts them."""

@@ -25,6 +25,7 @@ from recommender.model import KindModel
 from recommender.settings import Training
 from recommender.top import best
 from recommender.types import DAY, BoolArray, FloatArray, IntArray, Kind
+from training.ahead import side_by_side
 from training.dataset import Log
 from training.evaluation import DEPTHS, Report, Row, Scoring
 from training.fit import rivals
@@ -108,8 +109,7 @@ def ordered(*keys: FloatArray) -> FloatArray:
 def lists_of(exam: Exam, rank: Rank) -> IntArray:
     """Shape (n, k): what each page would show, best first; -1 where nothing is left to show."""
     lists = np.full((len(exam.asked), exam.k), -1)
-    for row, page in enumerate(exam.asked):
-        found = best(rank(page), exam.k)
+    for row, found in enumerate(side_by_side(lambda page: best(rank(page), exam.k), exam.asked)):
         lists[row, : found.size] = found
     return lists
 

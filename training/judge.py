@@ -17,6 +17,7 @@ from recommender.history import Context, Query, history_of
 from recommender.metrics import places
 from recommender.top import best
 from recommender.types import BoolArray, FloatArray, IntArray, Kind
+from training.ahead import side_by_side
 from training.evaluation import Report, Row, Scoring, events_before
 from training.fit.kind import Subject
 from training.judgement import PAGE, Answers, Known, Paper, Sitting, rows_of
@@ -150,13 +151,19 @@ def sit(asked: Iterable[Asked], rankings: Mapping[str, Ranking], done: Callable[
     about: list[tuple[int, int, int]] = []
     wanted: list[IntArray] = []
     said: dict[str, list[tuple[IntArray, IntArray, float]]] = {name: [] for name in speaker.values()}
-    for number, one in enumerate(asked, 1):
+
+    def answered(one: Asked) -> tuple[Asked, list[tuple[IntArray, IntArray, float]]]:
+        return one, [
+            _answer(one.shown(ranking(one.query)), one.wanted, name in SURE) for ranking, name in speaker.items()
+        ]
+
+    for number, (one, answers) in enumerate(side_by_side(answered, asked), 1):
         history = one.query.history
         channel = one.query.context.channel or (int(history.channel[-1]) if history.channel.size else 0)
         about.append((one.customer, history.item.size + int(history.older_count.sum()), channel))
         wanted.append(one.wanted)
-        for ranking, name in speaker.items():
-            said[name].append(_answer(one.shown(ranking(one.query)), one.wanted, name in SURE))
+        for name, answer in zip(said, answers, strict=True):
+            said[name].append(answer)
         done(number)
     customer, uses, where = np.array(about, np.int64).reshape(len(about), 3).T
     question = np.repeat(np.arange(len(wanted)), [item.size for item in wanted])

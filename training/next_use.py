@@ -22,9 +22,10 @@ from recommender.model import KindModel
 from recommender.settings import Training
 from recommender.sources.base import Source
 from recommender.types import BoolArray, FloatArray, IntArray, Kind
+from training.ahead import side_by_side
 from training.calm import Calm
 from training.dataset import Log
-from training.evaluation import Report, Row, model_ranking, popularity_of, row_of
+from training.evaluation import Report, Row, model_ranking, once, popularity_of, row_of
 from training.fit.kind import Subject, fit_kind
 from training.fit.transitions import fit_transitions
 from training.log_file import read_log
@@ -74,14 +75,16 @@ def next_use(
     """
     trial = _trial(log, items, split)
     model = fit(trial.earlier) if fit else fit_kind(trial.earlier, Training(seed=seed))
-    steps = fit_transitions(trial.earlier.log, trial.earlier.items)
+    first_order, second_order = alone(
+        fit_transitions(trial.earlier.log, trial.earlier.items), *(f"order-{order}-pace-{PACE}" for order in (1, 2))
+    )
     rankings: dict[str, Ranking] = {
         OURS: model_ranking(model),
         "most-used": most_used,
         "most-recent": most_recent,
         "popularity": popularity_of(Subject(Kind.FEATURE, trial.items, trial.earlier.log)),
-        "first-order": alone(steps, f"order-1-pace-{PACE}"),
-        "second-order": alone(steps, f"order-2-pace-{PACE}"),
+        "first-order": first_order,
+        "second-order": second_order,
     }
     answers = ask(trial, rankings, calm, progress)
     who = trial.log.who[trial.asked]
@@ -92,30 +95,41 @@ def next_use(
     return rows
 
 
-def alone(source: Source, column: str) -> Ranking:
-    """A ranking by one column of a source."""
-    row = source.columns.index(column)
-    return lambda query: source.score([query])[0].dense(query.items.codes.size)[row]
+def alone(source: Source, *columns: str) -> list[Ranking]:
+    """A ranking by each of these columns of a source, which is asked once for all of them."""
+    said = once(lambda query: source.score([query])[0].dense(query.items.codes.size))
+
+    def by(column: str) -> Ranking:
+        row = source.columns.index(column)
+        return lambda query: said(query)[row]
+
+    return [by(column) for column in columns]
 
 
 def ask(
     trial: Trial, rankings: dict[str, Ranking], calm: Calm | None = None, progress: Report = lambda *_: None
 ) -> dict[str, Answers]:
     """Every ranking's answer to every question."""
-    size = trial.asked.size
+    size, log, items = trial.asked.size, trial.log, trial.items
     answers = {name: Answers(np.zeros(size, np.int64), np.zeros(size)) for name in rankings}
-    customers = trial.log.who[trial.asked]
-    wanted = trial.items.positions(trial.log.events["item"][trial.asked])
-    for number, (customer, at) in enumerate(zip(customers.tolist(), trial.asked.tolist(), strict=True)):
-        query = step(trial.log, trial.items, customer, at - int(trial.log.starts[customer]))
+    customers = log.who[trial.asked].tolist()
+    wanted = items.positions(log.events["item"][trial.asked]).tolist()
+
+    def answer(number: int) -> tuple[BoolArray, FloatArray]:
+        """What can be ranked, and our scores."""
+        customer = customers[number]
+        query = step(log, items, customer, int(trial.asked[number] - log.starts[customer]))
         rankable = _rankable(query)
-        progress("ask", number + 1, size)
-        for name, ranking in rankings.items():
-            score = ranking(query)
-            answers[name].rank[number] = _rank(score, rankable, int(wanted[number]))
+        scores = {name: ranking(query) for name, ranking in rankings.items()}
+        for name, score in scores.items():
+            answers[name].rank[number] = _rank(score, rankable, wanted[number])
             answers[name].sure[number] = _surest(score[rankable])
-            if calm and name == OURS:
-                calm.show(customer, score, rankable, int(wanted[number]))
+        return rankable, scores[OURS]
+
+    for number, (rankable, score) in enumerate(side_by_side(answer, range(size))):
+        if calm:
+            calm.show(customers[number], score, rankable, wanted[number])
+        progress("ask", number + 1, size)
     return answers
 
 

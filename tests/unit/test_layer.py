@@ -145,7 +145,7 @@ def test_the_slopes_are_those_of_the_loss() -> None:
     replay.last[::4] = 1
     weight = np.array([0.3, -0.2], np.float32)
     learned = (layer.into, layer.bias, layer.item, layer.last, layer.out)
-    slopes = fitting._slopes(replay, ones, weight, layer)
+    slopes = fitting._slopes(replay, np.arange(replay.questions), ones, weight, layer)
     for part, slope in zip((weight, *learned), slopes, strict=True):
         for at in [np.unravel_index(i, part.shape) for i in (0, part.size // 3, part.size // 2)]:
             sides = []

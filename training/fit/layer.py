@@ -4,7 +4,7 @@ Minibatches of questions and Adam with decoupled decay (Kingma & Ba, 2015; Loshc
 minus the log of the softmax at what came next.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -40,10 +40,10 @@ Losses = npt.NDArray[np.float64]
 
 def fit_layer(replay: Replay, seed: int) -> tuple[FloatArray, Layer]:
     """The weights, shape (1, columns), and the layer under which what came next was most probable."""
-    scale = np.maximum(replay.values.std(axis=0, dtype=np.float64), 1e-3).astype(np.float32)
+    unit = (1 / replay.scale).astype(np.float32)
     with threadpool_limits(1, "blas"):
-        weight, layer = _learn(replay, scale, np.random.default_rng(seed))
-    return (weight / scale)[None], replace(layer, into=layer.into / scale[:, None])
+        weight, layer = _learn(replay, unit, np.random.default_rng(seed))
+    return (weight * unit)[None], replace(layer, into=layer.into * unit[:, None])
 
 
 def scored(replay: Replay, weights: FloatArray, layer: Layer | None = None) -> FloatArray:
@@ -65,9 +65,9 @@ def losses(replay: Replay, score: FloatArray) -> Losses:
     return surprise((score + replay.stands_for).astype(np.float64), replay.starts[:-1], replay.right)[1]
 
 
-def _learn(replay: Replay, scale: FloatArray, rng: np.random.Generator) -> tuple[FloatArray, Layer]:
-    """The weights, shape (columns,), and the layer, for values in units of `scale`."""
-    columns = scale.size
+def _learn(replay: Replay, unit: FloatArray, rng: np.random.Generator) -> tuple[FloatArray, Layer]:
+    """The weights, shape (columns,), and the layer, for values times `unit`, shape (columns,)."""
+    columns = unit.size
     weight = np.zeros(columns, np.float32)
     into = rng.normal(0, columns**-0.5, (columns, UNITS)).astype(np.float32)
     bias = np.zeros((ROWS, UNITS), np.float32)
@@ -77,10 +77,12 @@ def _learn(replay: Replay, scale: FloatArray, rng: np.random.Generator) -> tuple
     descent = _Descent([np.zeros_like(part) for part in learned], [np.zeros_like(part) for part in learned])
     steps, number = EPOCHS * -(-replay.questions // BATCH), 0
     for _ in range(EPOCHS):
-        for batch in _batches(replay, rng.permutation(replay.questions)):
+        order = rng.permutation(replay.questions)
+        for first in range(0, order.size, BATCH):
             step = STEP * (1 + np.cos(np.pi * number / steps)) / 2
             number += 1
-            descent.step(learned, _slopes(batch, scale, weight, layer), step, number)
+            slopes = _slopes(replay, order[first : first + BATCH], unit, weight, layer)
+            descent.step(learned, slopes, step, number)
     return weight, layer
 
 
@@ -101,38 +103,22 @@ class _Descent:
             np.subtract(part, step * wanted, out=part, casting="same_kind")
 
 
-def _batches(replay: Replay, order: IntArray) -> Iterator[Replay]:
-    """The questions in this order, a few at a time."""
-    for first in range(0, order.size, BATCH):
-        yield replay.some(order[first : first + BATCH])
+def _slopes(
+    replay: Replay, chosen: IntArray, unit: FloatArray, weight: FloatArray, layer: Layer
+) -> tuple[FloatArray, ...]:
+    """The slope of the mean loss of some questions, by `weight` and by the layer's fields, in their order."""
+    from training.fit.loops import add_at, lay_out, slope_back
 
-
-def _slopes(batch: Replay, scale: FloatArray, weight: FloatArray, layer: Layer) -> tuple[FloatArray, ...]:
-    """The slope of a batch's mean loss, by `weight` and by the layer's fields, in their order."""
-    size, met = batch.questions, batch.met
-    values, item = batch.values / scale, batch.item[met]
-    singled, question = values[met], np.repeat(np.arange(size), np.diff(batch.starts))[met]
-    start = layer.bias[batch.rows].sum(axis=1) + layer.last[batch.last]
-    units, rest = np.maximum(singled @ layer.into + layer.item[item] + start[question], 0), np.maximum(start, 0)
-    score: FloatArray = (values @ weight + batch.stands_for).astype(np.float32)
-    score[met] += units @ layer.out - (rest @ layer.out)[question]
-    excess = surprise(score, batch.starts[:-1], batch.right)[0] / np.float32(size)
-    by_weight = excess @ values
-    excess = excess[met]
-    back = excess[:, None] * layer.out * (units > 0)
-    total = np.bincount(question, excess, size).astype(np.float32)
-    each = _added_up(back, question, size) - total[:, None] * layer.out * (rest > 0)
-    by_bias = _added_up(np.repeat(each, batch.rows.shape[1], axis=0), batch.rows.ravel(), ROWS)
-    by_item, by_last = _added_up(back, item, len(layer.item)), _added_up(each, batch.last, len(layer.last))
+    values, met, right, starts = replay.values, replay.met, replay.right, replay.starts
+    rows, last = replay.rows[chosen], replay.last[chosen]
+    singled, score = lay_out(values, unit, replay.stands_for, met, starts, chosen, weight)
+    start, units = layer.bias[rows].sum(axis=1) + layer.last[last], singled @ layer.into
+    by_weight, by_start, by_out = np.zeros_like(weight), np.zeros_like(start), np.zeros_like(layer.out)
+    by_bias, by_item, by_last = np.zeros_like(layer.bias), np.zeros_like(layer.item), np.zeros_like(layer.last)
+    asked, stand = (values, unit, met, right, replay.item, starts, chosen), (start, layer.item, layer.out, units, score)
+    slope_back(*asked, *stand, by_weight, by_start, by_item, by_out)
+    add_at(by_last, last, by_start)
+    for row in rows.T.copy():
+        add_at(by_bias, row, by_start)
     by_item[-1] = by_last[-1] = 0
-    return by_weight, singled.T @ back, by_bias, by_item, by_last, units.T @ excess - total @ rest
-
-
-def _added_up(values: FloatArray, row: IntArray, size: int) -> FloatArray:
-    """Shape (size, n): values of shape (k, n) added up by the row that each belongs to."""
-    total = np.zeros((size, values.shape[1]), np.float32)
-    if row.size:
-        order = np.argsort(row, kind="stable")
-        first = np.flatnonzero(np.diff(row[order], prepend=-1))
-        total[row[order[first]]] = np.add.reduceat(values[order], first, axis=0)
-    return total
+    return by_weight, singled.T @ units, by_bias, by_item, by_last, by_out

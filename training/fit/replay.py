@@ -15,6 +15,7 @@ from recommender.history import Items
 from recommender.ranker import AT_ONCE, laid, situation
 from recommender.sources.base import Scores, Source
 from recommender.types import BoolArray, FloatArray, IntArray, is_use
+from training.ahead import side_by_side
 from training.dataset import Log
 from training.questions import Asked, step
 
@@ -37,6 +38,10 @@ MANY = 2_000
 
 FEW_ITEMS = Contest(near=8, rest=20, questions=12_000)
 MANY_ITEMS = Contest(near=24, rest=60, questions=5_000)
+
+
+LEAST = 1e-3
+"""Of a column that hardly varies, the unit all the same."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,6 +69,13 @@ class Replay:
     def questions(self) -> int:
         """How many there are."""
         return self.starts.size - 1
+
+    @property
+    def scale(self) -> npt.NDArray[np.float64]:
+        """Shape (columns,): the unit that a column's weight is learned in, its standard deviation."""
+        from training.fit.loops import deviation
+
+        return np.maximum(deviation(self.values), LEAST)
 
     def some(self, chosen: IntArray) -> "Replay":
         """Some of the questions, in this order."""
@@ -133,23 +145,30 @@ def replay_log(items: Items, sources: Sequence[Source], asked: Iterable[Asked], 
     item, last, right, rows = [np.zeros(0, np.int64)], [], [np.zeros(0, np.bool_)], []
     tabled = items.known if items.known <= MANY else 0
     contest = contest_of(items)
-    for one in asked:
+
+    def play(question: tuple[Asked, IntArray]) -> tuple[FloatArray, BoolArray, FloatArray, IntArray, BoolArray]:
+        """Of the items that compete: what is said, whether any is singled out, what they stand for, which are right."""
+        one, drawn = question
         scores = [source.score([one.query])[0] for source in sources]
-        rivals = _rivals(scores, one.wanted, contest.near)
-        rest = rng.integers(0, items.codes.size, contest.rest)
-        rest = rest[~np.isin(rest, rivals)]
+        rivals = _rivals(scores, one.wanted, items, contest.near)
+        rest = drawn[~_among(rivals, items)[drawn]]
         both = np.concatenate([rivals, rest])
-        matrix, singled_out = laid(scores, both)
+        alone = np.repeat([0, np.log(items.codes.size / contest.rest)], [rivals.size, rest.size]).astype(np.float32)
+        return *laid(scores, both), alone, both, _among(one.wanted, items)[both]
+
+    def drawn() -> Iterator[tuple[Asked, IntArray]]:
+        for one in asked:
+            used = one.query.history.item
+            last.append(min(int(used[-1]), tabled) if used.size else tabled)
+            rows.append(situation(one.query))
+            yield one, rng.integers(0, items.codes.size, contest.rest)
+
+    for matrix, singled_out, speaks_for, both, won in side_by_side(play, drawn()):
         values.append(matrix)
-        stands_for.append(
-            np.repeat([0, np.log(items.codes.size / contest.rest)], [rivals.size, rest.size]).astype(np.float32)
-        )
         met.append(singled_out)
-        used = one.query.history.item
+        stands_for.append(speaks_for)
         item.append(np.minimum(both, tabled))
-        last.append(min(int(used[-1]), tabled) if used.size else tabled)
-        right.append(np.isin(both, one.wanted))
-        rows.append(situation(one.query))
+        right.append(won)
     return Replay(
         np.concatenate(values),
         np.concatenate(stands_for),
@@ -188,13 +207,18 @@ def _softmax(
     return odds, total, peak
 
 
-def _rivals(scores: Sequence[Scores], wanted: IntArray, near: int) -> IntArray:
+def _rivals(scores: Sequence[Scores], wanted: IntArray, items: Items, near: int) -> IntArray:
     """The best items of every column and those that came, ascending."""
-    parts = [wanted]
+    from training.fit.loops import mark_best
+
+    met = _among(wanted, items)
     for part in scores:
-        size = part.values.shape[1]
-        best = np.arange(size)
-        if size > near:
-            best = np.unique(np.argpartition(part.values, size - near, axis=1)[:, size - near :])
-        parts.append(best if part.at is None else part.at[best])
-    return np.unique(np.concatenate(parts))
+        mark_best(part.values, np.arange(part.values.shape[1]) if part.at is None else part.at, near, met)
+    return np.flatnonzero(met)
+
+
+def _among(positions: IntArray, items: Items) -> BoolArray:
+    """Shape (items,): which ones are among these."""
+    met = np.zeros(items.codes.size, np.bool_)
+    met[positions] = True
+    return met
