@@ -109,7 +109,7 @@ def benchmark_unseen(
     seed: int = 7,
     as_json: Json = False,
 ) -> None:
-    """What else would a visitor use whom training never saw: all but one item given, and two given.
+    """What else would a visitor use whom training never saw: all but one item given, and one or two given.
 
     Example: `murmeli benchmark unseen --log visits.csv.gz --items areas.csv.gz --map customer=visitor,item=area`
     """
@@ -129,12 +129,13 @@ def _with_interval(row: Mapping[str, Any], name: str) -> str:
 
 
 def unseen_table(rows: Rows) -> Table:
-    """All but one, given two, every two: each rank score with half the width of its 95 % interval."""
+    """All but one, given one or two, every two: each rank score with half the width of its 95 % interval."""
     shown = [
         {
             "name": row["name"],
             "all but one": _with_interval(row, "rank_score"),
             **{name: "" if row[name] is None else f"{row[name]:.3f}" for name in ("hit@1", "hit@5", "mrr")},
+            "given one": _with_interval(row, "given_one"),
             "given two": _with_interval(row, "given_two"),
             "every two": _with_interval(row, "every_two"),
             "fit s": f"{row['fit_seconds']:.1f}",

@@ -2,10 +2,10 @@
 
 The protocols of Breese, Heckerman & Kadie, "Empirical analysis of predictive algorithms for collaborative filtering",
 1998. All but one: each item of a visitor with two or more is hidden in turn; every visitor counts the same, however
-many items they have. Given two: ten times, two items of a visitor with three or more are drawn and the rest is asked;
-every two: the same with all their pairs, what ten draws come to without their luck. The rank score of both is the
-paper's, over all lists. Given items are not ranked. Visitors are told apart by part and id, for
-a log may number those of each part anew.
+many items they have. Given one: each of them is given in turn, alone. Given two: ten times, two items of a visitor
+with three or more are drawn and the rest is asked; every two: the same with all their pairs, what ten draws come to
+without their luck. The rank score of these three is the paper's, over all lists. Given items are not ranked. Visitors
+are told apart by part and id, for a log may number those of each part anew.
 """
 
 import resource
@@ -96,6 +96,17 @@ def all_but_one(task: Task) -> Cases:
     return _cases(task, visitor, hidden, np.arange(visitor.size))
 
 
+def given_one(task: Task) -> Cases:
+    """All but one item of each visitor with two or more, for each of their items."""
+    size = np.diff(task.starts)
+    visitor = np.repeat(np.arange(size.size), np.where(size > 1, size, 0))
+    given = np.flatnonzero(np.repeat(size > 1, size))
+    case = np.repeat(np.arange(visitor.size), size[visitor])
+    hidden = np.concatenate([_NONE, *(np.arange(task.starts[who], task.starts[who + 1]) for who in visitor.tolist())])
+    rest = hidden != given[case]
+    return _cases(task, visitor, hidden[rest], case[rest])
+
+
 def given_two(task: Task, seed: int) -> Cases:
     """All but two of the items of each visitor with three or more, DRAWS times; visitor by visitor."""
     rng, size = np.random.default_rng(seed), np.diff(task.starts)
@@ -168,7 +179,12 @@ def rows(task: Task, settings: Training, progress: Report = lambda *_: None) -> 
     started = time.process_time()
     model = fit_kind(task.train, settings)
     spent = time.process_time() - started
-    asked = all_but_one(task), given_two(task, settings.seed), every_two(task, settings.seed)
+    few = {
+        "given_one": given_one(task),
+        "given_two": given_two(task, settings.seed),
+        "every_two": every_two(task, settings.seed),
+    }
+    asked = all_but_one(task), *few.values()
     champion = None
     rivals = rankings(task.train, model, settings)
     for number, (name, fit) in enumerate(rivals.items()):
@@ -180,8 +196,8 @@ def rows(task: Task, settings: Training, progress: Report = lambda *_: None) -> 
         if champion is None:
             champion, seconds["fit_seconds"] = answers, spent
         measures = _judge(task, asked[0], answers[0], champion[0])
-        for two, at in (("given_two", 1), ("every_two", 2)):
-            measures |= _judge_two(two, asked[at], answers[at], champion[at])
+        for at, (protocol, cases) in enumerate(few.items(), 1):
+            measures |= _judge_few(protocol, cases, answers[at], champion[at])
         yield {"name": name, **measures, **{part: round(took, 2) for part, took in seconds.items()}}
         progress("rows", number + 1, len(rivals))
 
@@ -201,7 +217,7 @@ def _judge(task: Task, cases: Cases, found: Answers, champion: Answers) -> Row:
     return row | {name: None if np.isnan(value) else value for name, value in spread.items()}
 
 
-def _judge_two(name: str, cases: Cases, found: Answers, champion: Answers) -> Row:
+def _judge_few(name: str, cases: Cases, found: Answers, champion: Answers) -> Row:
     """The rank score over all lists, every visitor alike, and how much further the champion's is."""
     share, weight = rank_score(found.ranks, np.diff(cases.hidden.indptr).astype(np.int64))
     share, weight = 100 * share, weight / np.bincount(cases.visitor)[cases.visitor]

@@ -20,17 +20,17 @@ SIZES = (2, 3, 4, 5, 6, 8, 11, 16, 23, 32, 64)
 class Sets:
     """How much likelier each item is for one who used these than for anybody, as a difference of log-probabilities.
 
-    A network with one hidden layer beside the direct effects, and counts beside it where two items were used. direct:
-    shape (known, known), what a used item (row) adds to each other. inward: (known + SIZES + 1, h), what each used item
-    and their number add to the hidden units; outward: (h, known), what these add to each item. shift: (known,), what is
-    added for any set. steps: shape (), for how many it was fitted. rectified: shape (), whether hidden units are 0
-    below 0; those of the first version's models are tangents of sums over the root of the number used. Of what is in
-    the set, and to a stranger, it says nothing: 0, as of items that came after training.
+    A network with one hidden layer beside the direct effects, and counts beside it where one or two items were used.
+    direct: shape (known, known), what a used item (row) adds to each other. inward: (known + SIZES + 1, h), what each
+    used item and their number add to the hidden units; outward: (h, known), what these add to each item. shift:
+    (known,), what is added for any set. steps: shape (), for how many it was fitted. rectified: shape (), whether
+    hidden units are 0 below 0; those of the first version's models are tangents of sums over the root of the number
+    used. Of what is in the set, and to a stranger, it says nothing: 0, as of items that came after training.
 
-    pair: shape (m,), first * known + second of pairs that customers used both of, the first below the second,
-    ascending; what else these used is item[starts[i]:starts[i + 1]], each as often as weight says at the same place.
-    prior: shape (), as how much of such weight the network counts. share: shape (known,), the log of each item's share
-    of all uses. Models of before pairs were counted have none.
+    pair: shape (m,), first * known + second of pairs that customers used both of, ascending, the first below the
+    second, or the same for an item alone; what else these used is item[starts[i]:starts[i + 1]], each as often as
+    weight says at the same place. prior: shape (), as how much of such weight the network counts. share: shape
+    (known,), the log of each item's share of all uses. Models of before pairs were counted have none.
     """
 
     direct: FloatArray
@@ -79,13 +79,13 @@ class Sets:
             else:
                 hidden = np.tanh(into / np.sqrt(np.float32(at.size)) + self.inward[size])
             found = self.shift + self.direct[at].sum(axis=0) + hidden @ self.outward
-            values[0, :known] = self._counted(at, found) if at.size == 2 else found
+            values[0, :known] = self._counted(at, found) if at.size <= 2 else found
             values[0, at] = 0
         return Scores(values, None, np.zeros(1, np.float32), known=True)
 
     def _counted(self, at: IntArray, found: FloatArray) -> FloatArray:
-        """Shape (known,): the same where two items were used, and what else others used who used both."""
-        key = at[0] * self.share.size + at[1]
+        """Shape (known,): the same where one or two items were used, and what else others used who used these."""
+        key = at[0] * self.share.size + at[-1]
         place = int(np.searchsorted(self.pair, key))
         if place == self.pair.size or self.pair[place] != key:
             return found

@@ -244,16 +244,37 @@ def test_a_pair_is_known_by_what_else_was_used_with_it_and_every_customer_counts
     dense[4, : WIDE + 1] = 1
     found = count_pairs(sparse.csr_array(dense))
     first, second = np.divmod(found.pair, WIDE + 2)
-    assert list(zip(first.tolist(), second.tolist(), strict=True)) == [(0, 1), (0, 2), (0, 5), (1, 2), (1, 5), (2, 5)]
+    whole = list(zip(first.tolist(), second.tolist(), strict=True))
+    assert whole == [(0, 0), (0, 1), (0, 2), (0, 5), (1, 1), (1, 2), (1, 5), (2, 2), (2, 5), (5, 5)]
     rest = {
         tuple(pair): dict(zip(found.item[start:end].tolist(), found.weight[start:end].tolist(), strict=True))
         for *pair, start, end in zip(first.tolist(), second.tolist(), found.starts[:-1], found.starts[1:], strict=True)
     }
     assert rest[0, 1] == pytest.approx({2: 1 / 3 + 1 / 6, 5: 1 / 6})
     assert rest[2, 5] == pytest.approx({0: 1 / 6, 1: 1 / 6})
-    assert found.weight.sum() == pytest.approx(1 + 2)
+    assert sum(sum(row.values()) for (one, two), row in rest.items() if one != two) == pytest.approx(1 + 2)
+    assert rest[0, 0] == pytest.approx({1: 1 / 3 + 1 / 4 + 1 / 2, 2: 1 / 3 + 1 / 4, 5: 1 / 4})
+    assert rest[5, 5] == pytest.approx({0: 1 / 4, 1: 1 / 4, 2: 1 / 4})
+    monkeypatch.setattr(pairs, "ALONE", 0.5)
+    limited = count_pairs(sparse.csr_array(dense))
+    assert limited.weight[: limited.starts[1]].sum() == pytest.approx(0.5)
+    assert limited.weight[: limited.starts[1]] * 2 * sum(rest[0, 0].values()) == pytest.approx([*rest[0, 0].values()])
     monkeypatch.setattr(pairs, "FEWEST", 2)
-    assert count_pairs(sparse.csr_array(dense)).pair.tolist() == [1, 2, WIDE + 2 + 2]
+    wide = WIDE + 2
+    assert count_pairs(sparse.csr_array(dense)).pair.tolist() == [0, 1, 2, wide + 1, wide + 2, 2 * wide + 2]
+
+
+def test_who_used_one_item_is_answered_by_the_network_and_what_else_others_used() -> None:
+    used, items = several(60, 9), items_of([f"item-{number}" for number in range(9)])
+    found, query = fit_sets(used, 7, 40), [known_by(items, np.array([4]))]
+    plain = replace(found, pair=found.pair[:0], starts=found.starts[:1], item=found.item[:0], weight=found.weight[:0])
+    rest = np.setdiff1d(np.arange(9), 4)
+    likely = np.exp(plain.score(query)[0].values[0, rest] + found.share[rest])
+    counted = sum(customer / customer.sum() for customer in used.toarray() if customer[4] and customer.sum() > 1)
+    counted *= min(1, pairs.ALONE / counted[rest].sum())
+    expected = PRIOR_OF_PAIRS * likely / likely.sum() + counted[rest]
+    odds = np.exp(found.score(query)[0].values[0, rest] + found.share[rest])
+    np.testing.assert_allclose(odds / odds.sum(), expected / expected.sum(), rtol=2e-4)
 
 
 @pytest.mark.parametrize(
@@ -279,12 +300,13 @@ def test_pairs_that_do_not_fit_their_items_are_refused(wrong: dict[str, IntArray
 
 def test_of_pairs_those_that_most_used_are_kept() -> None:
     used = several(60, 9)
-    whole, few = count_pairs(used), count_pairs(used, cells=60)
+    whole, few, none = count_pairs(used), count_pairs(used, cells=130), count_pairs(used, cells=0)
+    assert none.pair.tolist() == [10 * item for item in range(9)]
     met = used.T @ used
     least = min(met[divmod(pair, 9)] for pair in few.pair.tolist())
-    assert 0 < few.item.size <= 60
+    assert none.item.size < few.item.size <= 130
     assert all(met[divmod(pair, 9)] <= least for pair in np.setdiff1d(whole.pair, few.pair).tolist())
-    assert count_pairs(used[:0]).pair.size == count_pairs(used, cells=0).item.size == 0
+    assert count_pairs(used[:0]).pair.size == 0
 
 
 def test_two_items_met_together_once_move_each_other_less_and_those_met_often_as_far_as_ever(

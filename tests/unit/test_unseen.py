@@ -15,7 +15,7 @@ from recommender.types import FloatArray
 from training import unseen
 from training.benchmark_commands import rows_of, unseen_table
 from training.evaluation import Row
-from training.unseen import Cases, all_but_one, answer, every_two, given_two, run
+from training.unseen import Cases, all_but_one, answer, every_two, given_one, given_two, run
 from training.unseen_rankings import conditional, ease
 from training.unseen_task import Task, read_task
 
@@ -84,6 +84,16 @@ def test_all_but_one_hides_each_item_of_those_with_two_in_turn(tmp_path: Path) -
         ],
         key=str,
     )
+
+
+def test_given_one_asks_for_the_rest_of_those_with_two_or_more(tmp_path: Path) -> None:
+    world = task(tmp_path)
+    found = shown(world, given_one(world))
+    assert [who for who, _, _ in found] == [0, 0, 2, 2, 2]
+    assert sorted([sorted(given) for _, given, _ in found]) == [["help"], ["home"], ["later"], ["search"], ["search"]]
+    whole = [{"home", "search"}] * 2 + [{"help", "search", "later"}] * 3
+    assert [given | hidden for _, given, hidden in found] == whole
+    assert [len(hidden) for _, _, hidden in found] == [1, 1, 2, 2, 2]
 
 
 def test_given_two_asks_for_the_rest_of_those_with_three_ten_times_and_repeats_itself(tmp_path: Path) -> None:
@@ -163,9 +173,8 @@ def test_where_nobody_has_two_items_nothing_can_be_asked_and_the_table_is_empty_
     log = write(tmp_path, "visits.csv", "visitor,area,part\n1,home,train\n2,home,test\n")
     document = run(log, None, {}, settings=SETTINGS)
     rows = rows_of(document)
-    assert {(row["n"], row["rank_score"], row["mrr"], row["given_two"], row["every_two"]) for row in rows} == {
-        (0, None, None, None, None)
-    }
+    protocols = ("rank_score", "mrr", "given_one", "given_two", "every_two")
+    assert {(row["n"], *(row[name] for name in protocols)) for row in rows} == {(0, *[None] * 5)}
     assert unseen_table(rows).row_count == len(rows)
 
 
