@@ -44,6 +44,9 @@ def test_a_score_that_cannot_be_reached_has_no_probability() -> None:
     score = np.array([0, -np.inf, 0])
     assert loops.excess(score, np.array([True, False, False])) == pytest.approx(np.log(2))
     assert score.tolist() == [-0.5, 0, 0.5]
+    far = np.array([0.0, 2_000.0])
+    assert loops.excess(far, np.array([True, False])) == pytest.approx(2_000)
+    assert far.tolist() == [-1, 1]
 
 
 def test_deviations_are_those_of_numpy_also_far_from_zero() -> None:

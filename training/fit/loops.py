@@ -19,13 +19,17 @@ def excess(score: Vector, right: BoolArray) -> float:
         top = max(top, score[at] if right[at] else -np.inf)
     total, among = 0.0, 0.0
     for at in range(score.size):
-        own = score[at]
-        score[at] = np.exp(own - peak)
-        total += score[at]
-        among += np.exp(own - top) if right[at] else 0.0
-    share = np.exp(peak - top) / among
+        odds = np.exp(score[at] - peak)
+        total += odds
+        if right[at]:
+            among += np.exp(score[at] - top)
+        else:
+            score[at] = odds
     for at in range(score.size):
-        score[at] = score[at] / total - (score[at] * share if right[at] else 0.0)
+        if right[at]:
+            score[at] = np.exp(score[at] - peak) / total - np.exp(score[at] - top) / among
+        else:
+            score[at] /= total
     return float(np.log(total) + peak - np.log(among) - top)
 
 
