@@ -49,10 +49,12 @@ def test_a_score_that_cannot_be_reached_has_no_probability() -> None:
     assert far.tolist() == [-1, 1]
 
 
-def test_deviations_are_those_of_numpy_also_far_from_zero() -> None:
+def test_means_and_deviations_are_those_of_numpy_also_far_from_zero() -> None:
     values = DRAW.normal(1e4, [1e-2, 1, 100], (500, 3)).astype(np.float32)
-    assert loops.deviation(values) == pytest.approx(values.std(axis=0, dtype=np.float64))
-    assert loops.deviation(values[:1]).tolist() == [0, 0, 0]
+    mean, deviation = loops.spread(values)
+    assert mean == pytest.approx(values.mean(axis=0, dtype=np.float64))
+    assert deviation == pytest.approx(values.std(axis=0, dtype=np.float64))
+    assert loops.spread(values[:1])[1].tolist() == [0, 0, 0]
 
 
 def test_the_best_of_each_row_are_marked() -> None:

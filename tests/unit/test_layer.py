@@ -156,6 +156,15 @@ def test_the_slopes_are_those_of_the_loss() -> None:
             assert slope[at] == pytest.approx((sides[0] - sides[1]) / 0.002, abs=1e-3)
 
 
+@pytest.mark.parametrize("said", [0, 7, -1e30, 3e38])
+def test_a_column_that_says_the_same_of_all_takes_little_from_the_others(said: float) -> None:
+    replay = exclusive(2_000)
+    also = replace(replay, values=np.column_stack([replay.values, np.full(6_000, said, np.float32)]))
+    share, _ = rehearse(also, 1)
+    assert share == 1
+    assert fitting.losses(also, fitting.scored(also, *mixed(also, 1, share))).mean() < 0.6
+
+
 def test_what_has_no_row_keeps_none() -> None:
     replay = exclusive(200)
     replay.item[:] = replay.last[:] = 3

@@ -34,8 +34,8 @@ def excess(score: Vector, right: BoolArray) -> float:
 
 
 @compiled("f2")
-def deviation(values: FloatArray) -> Vector:
-    """Shape (columns,): the standard deviation of each column."""
+def spread(values: FloatArray) -> tuple[Vector, Vector]:
+    """The mean and the standard deviation of each column; shape (columns,), each."""
     rows, columns = values.shape
     mean, square = np.zeros(columns), np.zeros(columns)
     for row in range(rows):
@@ -45,8 +45,7 @@ def deviation(values: FloatArray) -> Vector:
     for row in range(rows):
         for column in range(columns):
             square[column] += (values[row, column] - mean[column]) ** 2
-    root: Vector = np.sqrt(square / max(rows, 1))
-    return root
+    return mean, np.sqrt(square / max(rows, 1))
 
 
 @compiled("F2 i1 f2")

@@ -40,8 +40,8 @@ FEW_ITEMS = Contest(near=8, rest=20, questions=12_000)
 MANY_ITEMS = Contest(near=24, rest=60, questions=5_000)
 
 
-LEAST = 1e-3
-"""Of a column that hardly varies, the unit all the same."""
+LEAST, TINY = 0.3, 1e-3
+"""A column that hardly varies is measured by this share of its mean, or by so much."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,9 +73,10 @@ class Replay:
     @property
     def scale(self) -> npt.NDArray[np.float64]:
         """Shape (columns,): the unit that a column's weight is learned in, its standard deviation."""
-        from training.fit.loops import deviation
+        from training.fit.loops import spread
 
-        return np.maximum(deviation(self.values), LEAST)
+        mean, deviation = spread(self.values)
+        return np.maximum(np.maximum(deviation, LEAST * np.abs(mean)), TINY)
 
     def some(self, chosen: IntArray) -> "Replay":
         """Some of the questions, in this order."""
