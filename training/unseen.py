@@ -97,14 +97,9 @@ def all_but_one(task: Task) -> Cases:
 
 
 def given_one(task: Task) -> Cases:
-    """All but one item of each visitor with two or more, for each of their items."""
-    size = np.diff(task.starts)
-    visitor = np.repeat(np.arange(size.size), np.where(size > 1, size, 0))
-    given = np.flatnonzero(np.repeat(size > 1, size))
-    case = np.repeat(np.arange(visitor.size), size[visitor])
-    hidden = np.concatenate([_NONE, *(np.arange(task.starts[who], task.starts[who + 1]) for who in visitor.tolist())])
-    rest = hidden != given[case]
-    return _cases(task, visitor, hidden[rest], case[rest])
+    """Each item of each visitor with two or more, given in turn; the others are hidden."""
+    cases = all_but_one(task)
+    return Cases(cases.visitor, cases.hidden, cases.given)
 
 
 def given_two(task: Task, seed: int) -> Cases:

@@ -103,10 +103,10 @@ def lay_out(
     chosen: IntArray,
     weight: FloatArray,
 ) -> tuple[FloatArray, Vector]:
-    """Of some questions, one after the other: the values of the items that a source singles out, shape (k, columns);
+    """What the layer reads of some questions, one after the other, and the weighted sums beside it.
 
-    and the weighted sums of all, shape (total,). unit: shape (columns,), what values are multiplied by; weight:
-    (columns,).
+    First the values of the items that a source singles out, shape (k, columns), then the sums of all, shape (total,).
+    unit: shape (columns,), what values are multiplied by; weight: (columns,).
     """
     columns, at, one = values.shape[1], 0, 0
     for question in chosen:

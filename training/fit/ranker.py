@@ -105,9 +105,9 @@ def rehearse(replay: Replay, seed: int) -> tuple[float, FloatArray | None]:
 
 
 def mixed(replay: Replay, seed: int, share: float) -> tuple[FloatArray, Layer | None]:
-    """Weights, shape (ROWS, columns) or (1, columns), and a layer or none: together they score as the two members do on
+    """Weights and a layer, or none, that together score as the two members do on average, the layer's by its share.
 
-    average, the layer's by its share.
+    The weights have the shape (ROWS, columns), or (1, columns) beside a whole layer.
     """
     if share == 0:
         return fit_weights(replay), None

@@ -157,14 +157,15 @@ def replay_log(items: Items, sources: Sequence[Source], asked: Iterable[Asked], 
         alone = np.repeat([0, np.log(items.codes.size / contest.rest)], [rivals.size, rest.size]).astype(np.float32)
         return *laid(scores, both), alone, both, _among(one.wanted, items)[both]
 
-    def drawn() -> Iterator[tuple[Asked, IntArray]]:
+    def questions() -> Iterator[tuple[Asked, IntArray]]:
+        """In the order of the log, which is that in which others are drawn."""
         for one in asked:
             used = one.query.history.item
             last.append(min(int(used[-1]), tabled) if used.size else tabled)
             rows.append(situation(one.query))
             yield one, rng.integers(0, items.codes.size, contest.rest)
 
-    for matrix, singled_out, speaks_for, both, won in side_by_side(play, drawn()):
+    for matrix, singled_out, speaks_for, both, won in side_by_side(play, questions()):
         values.append(matrix)
         met.append(singled_out)
         stands_for.append(speaks_for)
